@@ -400,7 +400,7 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {override}: the value is not valid YAML: {error}") from error
     if parts[-1] in _PATH_KEYS and isinstance(value, str):
-        value = os.path.abspath(Path(value).expanduser())
+        value = str(Path(value).expanduser().resolve())
     branch = tree
     for part in parts[:-1]:
         inner = branch.setdefault(part, {})

@@ -1,0 +1,1 @@
+"""What answers: the model store, the gRPC and REST servers, and the client."""

@@ -1,0 +1,1 @@
+"""What learns: encoders, towers, tasks, models, their export and their evaluation."""

@@ -1,0 +1,1 @@
+"""The subcommands of `aisle` that belong to the pipeline, one a file."""

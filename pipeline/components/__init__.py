@@ -1,0 +1,1 @@
+"""aisle's own TFX components, one a file."""

@@ -1,0 +1,1 @@
+"""Pretrained text encoders and how they are brought and cached."""

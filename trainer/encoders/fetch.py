@@ -72,7 +72,9 @@ def fetch(models: Path, pip: tuple[str, ...]) -> Path:
 
 def keras_nlp_name(name: str) -> str:
     """Returns the name under which KerasNLP's BERT converter looks for the tensor `name`."""
-    return "bert." + re.sub(r"LayerNorm\.bias$", "LayerNorm.beta", re.sub(r"LayerNorm\.weight$", "LayerNorm.gamma", name))
+    return "bert." + re.sub(
+        r"LayerNorm\.bias$", "LayerNorm.beta", re.sub(r"LayerNorm\.weight$", "LayerNorm.gamma", name)
+    )
 
 
 def _download(folder: Path, pip: tuple[str, ...]) -> Path:

@@ -1,0 +1,1 @@
+"""What the towers are trained for: losses and their corrections."""

@@ -1,0 +1,1 @@
+"""The query tower and the item tower."""
