@@ -1,0 +1,25 @@
+# Each target sets up what is missing; the first time takes a minute, later ones no time.
+.PHONY: help setup demo test check bench clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+setup: ## private uv, .venv with the locked packages, the text encoder
+	@./setup.sh
+
+demo: setup ## simulate a small shop, run the pipeline, serve, ask over gRPC, show the answers
+	@.venv/bin/python -m examples.demo
+
+test: setup ## every test
+	@.venv/bin/python -m pytest -q
+
+check: setup ## style, types
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+
+bench: setup ## the README's numbers, measured again
+	@.venv/bin/python -m benchmarks.pipeline_scale
+
+clean: ## remove what set-up, runs and tests made
+	rm -rf .tools .venv .models .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
