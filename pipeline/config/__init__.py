@@ -1,0 +1,43 @@
+"""A shop's configuration: one commented YAML, typed and validated.
+
+Every key of the YAML is a field here, with its default and its meaning. `load_config` reads the file,
+applies `--set` overrides, resolves paths and reports every mistake by key, with what came and what is
+allowed. Imports no TensorFlow.
+"""
+
+from pipeline.config.loading import ConfigError, encoder_source, load_config, models_folder, parse_config
+from pipeline.config.model import (
+    Config,
+    EncoderConfig,
+    FeaturesConfig,
+    GateConfig,
+    HistoryConfig,
+    ItemFeaturesConfig,
+    ModelConfig,
+    RunnerConfig,
+    ServingConfig,
+    TrainingConfig,
+)
+from pipeline.config.tables import CleaningRule, SplitConfig, TableConfig, TablesConfig
+
+__all__ = [
+    "CleaningRule",
+    "Config",
+    "ConfigError",
+    "EncoderConfig",
+    "FeaturesConfig",
+    "GateConfig",
+    "HistoryConfig",
+    "ItemFeaturesConfig",
+    "ModelConfig",
+    "RunnerConfig",
+    "ServingConfig",
+    "SplitConfig",
+    "TableConfig",
+    "TablesConfig",
+    "TrainingConfig",
+    "encoder_source",
+    "load_config",
+    "models_folder",
+    "parse_config",
+]

@@ -1,0 +1,152 @@
+"""The sections that say what the towers read, how they learn, and what a model must show."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pydantic
+
+from pipeline import schema
+from pipeline.config.tables import Section, SplitConfig, TablesConfig
+
+
+class HistoryConfig(Section):
+    """The events before the moment of the request."""
+
+    length: int = pydantic.Field(32, ge=1, le=512, description="newest events kept")
+    encoder: Literal["attention", "pooling"] = pydantic.Field("attention", description="how they become one vector")
+
+
+class ItemFeaturesConfig(Section):
+    """What the item tower reads."""
+
+    id: bool = pydantic.Field(True, description="learn a vector for each item that has training events")
+    text: tuple[str, ...] = pydantic.Field(("title", "brand", "category"), description="columns joined for the encoder")
+    brand: bool = True
+    category: bool = True
+    price: bool = True
+
+    @pydantic.field_validator("text")
+    @classmethod
+    def _known_texts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in schema.RAW_ITEM_TEXTS:
+                raise ValueError(f"'{name}' is no text column; allowed are {', '.join(schema.RAW_ITEM_TEXTS)}")
+        return value
+
+
+class FeaturesConfig(Section):
+    """Which parts of a table the towers read. Each part is optional when asked: a missing one never fails."""
+
+    history: HistoryConfig = HistoryConfig()
+    time: bool = pydantic.Field(True, description="hour, weekday and month of the request")
+    context: tuple[str, ...] = pydantic.Field((), description="context columns: country, holiday, weather, place, ...")
+    holiday_country: str | None = pydantic.Field(
+        None, description="ISO code; fills 'holiday' from that country's calendar where the table brings none"
+    )
+    query: bool = pydantic.Field(True, description="the search text")
+    user_buckets: int = pydantic.Field(0, ge=0, description="hash buckets for user ids; 0 leaves the user id out")
+    item: ItemFeaturesConfig = ItemFeaturesConfig()
+
+
+class EncoderConfig(Section):
+    """The pretrained text encoder."""
+
+    kind: Literal["keras_nlp", "tensorflow_hub"] = "keras_nlp"
+    preset: str = pydantic.Field(
+        "all-minilm-l6-v2",
+        description="keras_nlp: the name that `make setup` brings, a KerasNLP preset, or a folder; "
+        "tensorflow_hub: a handle or the folder of a SavedModel from strings to vectors",
+    )
+    mode: Literal["frozen", "lora", "full"] = pydantic.Field("frozen", description="which of its weights learn")
+    lora_rank: int = pydantic.Field(8, ge=1, description="rank of the LoRA updates")
+    sequence_length: int = pydantic.Field(48, ge=4, le=512, description="tokens kept, start and end included")
+    dtype: Literal["float32", "bfloat16"] = pydantic.Field("bfloat16", description="for encoding the frozen catalogue")
+    batch_size: int = pydantic.Field(64, ge=1, description="texts encoded at once")
+
+    @pydantic.model_validator(mode="after")
+    def _hub_is_frozen(self) -> EncoderConfig:
+        if self.kind == "tensorflow_hub" and self.mode != "frozen":
+            raise ValueError("a tensorflow_hub encoder can only be 'frozen'")
+        return self
+
+
+class ModelConfig(Section):
+    """The towers."""
+
+    dimension: int = pydantic.Field(64, ge=2, description="width of query and item vectors")
+    hidden: tuple[int, ...] = pydantic.Field((128,), description="widths of the hidden layers of each tower")
+    dropout: float = pydantic.Field(0.1, ge=0, lt=1)
+    l2: float = pydantic.Field(1e-6, ge=0, description="weight decay on embeddings and dense kernels")
+    temperature: float = pydantic.Field(0.05, gt=0, description="softmax temperature of the retrieval loss")
+
+
+class TrainingConfig(Section):
+    """How the towers learn."""
+
+    batch_size: int = pydantic.Field(1024, ge=2)
+    epochs: int = pydantic.Field(20, ge=1, description="at most; early stopping may end before")
+    learning_rate: float = pydantic.Field(0.001, gt=0)
+    encoder_learning_rate: float = pydantic.Field(2e-5, gt=0, description="for the encoder's own weights")
+    warmup_share: float = pydantic.Field(0.05, ge=0, lt=1, description="share of all steps with rising rate")
+    early_stopping_patience: int = pydantic.Field(3, ge=1, description="epochs without a better validation metric")
+    event_weights: dict[str, float] = pydantic.Field(
+        default_factory=lambda: {"purchase": 1.0},
+        description="event type: weight in the loss; types that are not listed are history, not labels",
+    )
+    refit: bool = pydantic.Field(True, description="train again with the validation weeks before the push")
+    max_examples: int | None = pydantic.Field(None, ge=1, description="learn from the newest so many examples only")
+    mixed_precision: bool = False
+    xla: bool = False
+    deterministic: bool = pydantic.Field(True, description="the same seed gives the same model")
+
+    @pydantic.field_validator("event_weights")
+    @classmethod
+    def _positive_types(cls, value: dict[str, float]) -> dict[str, float]:
+        for name, weight in value.items():
+            if name not in schema.EVENT_TYPES or name == "search":
+                raise ValueError(f"'{name}' cannot be a label; allowed are view, click, cart, purchase, rate")
+            if weight <= 0:
+                raise ValueError(f"the weight of '{name}' is {weight}; it must be more than 0")
+        if not value:
+            raise ValueError("at least one event type must have a weight")
+        return value
+
+
+class GateConfig(Section):
+    """What a model must show before it is pushed."""
+
+    task: Literal["recommend", "search"] = pydantic.Field("recommend", description="which requests are judged")
+    metric: str = pydantic.Field("ndcg@20", pattern=r"^(recall|ndcg|mrr|hit_rate)@[1-9][0-9]*$")
+    rivals: tuple[str, ...] = pydantic.Field(("popular",), description="simple rankers that it must not lose to")
+    tolerance: float = pydantic.Field(0.0, ge=0, description="how far below a rival is still no loss")
+
+
+class ServingConfig(Section):
+    """The pushed model."""
+
+    name: str = pydantic.Field("aisle", pattern=r"^[A-Za-z0-9_\-]+$", description="the model's name on the server")
+    default_k: int = pydantic.Field(20, ge=1, description="answers for a request that asks for no number")
+
+
+class RunnerConfig(Section):
+    """How the pipeline runs."""
+
+    beam_args: tuple[str, ...] = pydantic.Field((), description="options for Apache Beam")
+    event_buckets: int | None = pydantic.Field(None, ge=1, description="files that events are split into; by size")
+
+
+class Config(Section):
+    """The whole configuration of one shop."""
+
+    name: str = pydantic.Field(pattern=r"^[A-Za-z0-9_\-]+$", description="the shop's name; runs/NAME holds its runs")
+    seed: int = pydantic.Field(7, ge=0)
+    tables: TablesConfig
+    split: SplitConfig
+    features: FeaturesConfig = FeaturesConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    gate: GateConfig = GateConfig()
+    serving: ServingConfig = ServingConfig()
+    runner: RunnerConfig = RunnerConfig()
