@@ -1,0 +1,1 @@
+"""Shops to run: one YAML each, and the demonstration."""
