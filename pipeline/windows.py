@@ -58,8 +58,8 @@ def plan_windows(split: SplitConfig, first_timestamp: int, last_timestamp: int) 
     if first_timestamp >= validation_start:
         earliest = day_of(first_timestamp + (split.validation_days + 1) * SECONDS_PER_DAY)
         raise WindowError(
-            f"split.test_start is {split.test_start}, so validation begins on {day_of(validation_start)} and nothing is "
-            f"left to learn from: the first event is of {day_of(first_timestamp)}; set split.test_start to "
+            f"split.test_start is {split.test_start} and validation begins on {day_of(validation_start)}, so nothing "
+            f"is left to learn from: the first event is of {day_of(first_timestamp)}; set split.test_start to "
             f"{earliest} or later, or split.validation_days to less"
         )
     return Windows(
