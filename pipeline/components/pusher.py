@@ -1,0 +1,178 @@
+"""Pusher: puts a blessed model where servers look, whole or not at all."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tfx.components.pusher import executor as stock
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import BaseChannel, Channel, standard_artifacts, system_executions
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.utils import path_utils
+from typing_extensions import override
+
+from pipeline.artifacts import Cases
+from pipeline.components import evaluator, infra_check, payload
+
+# Property names of TFX's pusher.
+PUSHED_PROPERTY = "pushed"
+DESTINATION_PROPERTY = "pushed_destination"
+VERSION_PROPERTY = "pushed_version"
+# Not a number: servers take only folders named by a number for versions.
+_INCOMING = ".incoming"
+
+
+def newest_version(base: Path) -> int | None:
+    """Returns the highest version in a model's folder; None where there is none."""
+    versions = [int(entry.name) for entry in base.iterdir() if entry.name.isdecimal()] if base.is_dir() else []
+    return max(versions, default=None)
+
+
+def push(model: Path, base: Path, now: int) -> int:
+    """Copies a SavedModel beside the versions, makes sure it is on the disk, then renames it.
+
+    Args:
+      model: the SavedModel's folder.
+      base: the folder that holds a folder for each version.
+      now: the current time, seconds since 1970 UTC.
+
+    Returns:
+      The version: `now`, or more where a version is not older. If the newest version is this very model
+      (a push that was interrupted before it was recorded), that version.
+    """
+    base.mkdir(parents=True, exist_ok=True)
+    incoming = base / _INCOMING
+    shutil.rmtree(incoming, ignore_errors=True)
+    newest = newest_version(base)
+    if newest is not None and _same_files(model, base / str(newest)):
+        return newest
+    version = now if newest is None else max(now, newest + 1)
+    shutil.copytree(model, incoming)
+    for path in sorted(incoming.rglob("*")):
+        _flush(path)
+    _flush(incoming)
+    incoming.rename(base / str(version))
+    _flush(base)
+    return version
+
+
+def replace_file(source: Path, target: Path) -> None:
+    """Copies a file so that readers of `target` see the old one or the whole new one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    incoming = target.with_name(f"{_INCOMING}-{target.name}")
+    shutil.copyfile(source, incoming)
+    _flush(incoming)
+    incoming.replace(target)
+    _flush(target.parent)
+
+
+def _same_files(left: Path, right: Path) -> bool:
+    names = sorted(path.relative_to(left) for path in left.rglob("*"))
+    if names != sorted(path.relative_to(right) for path in right.rglob("*")):
+        return False
+    files = [name for name in names if (left / name).is_file()]
+    return all(filecmp.cmp(left / name, right / name, shallow=False) for name in files)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class PusherSpec(ComponentSpec):
+    """What Pusher reads and writes."""
+
+    PARAMETERS: ClassVar = {
+        "push_destination": ExecutionParameter(type=str),
+        "histories_destination": ExecutionParameter(type=str),
+        "code": ExecutionParameter(type=str),
+    }
+    INPUTS: ClassVar = {
+        "model": ChannelParameter(type=standard_artifacts.Model),
+        "model_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing),
+        "cases": ChannelParameter(type=Cases),
+    }
+    OUTPUTS: ClassVar = {"pushed_model": ChannelParameter(type=standard_artifacts.PushedModel)}
+    TYPE_ANNOTATION = system_executions.Deploy
+
+
+class Executor(stock.Executor):
+    """Pushes as TFX does, but never lets anybody see half a model."""
+
+    @override
+    def CheckBlessing(self, input_dict: payload.ArtifactsByKey) -> bool:
+        """Returns whether both blessings are there, by their files."""
+        blessed, _ = evaluator.read_blessing(payload.folder(input_dict, "model_blessing"))
+        return blessed and (payload.folder(input_dict, "infra_blessing") / infra_check.BLESSED_FILE).exists()
+
+    @override
+    def Do(
+        self,
+        input_dict: payload.ArtifactsByKey,
+        output_dict: payload.ArtifactsByKey,
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Pushes the model and the users' histories if the model is blessed."""
+        pushed = payload.single(output_dict, "pushed_model")
+        Path(pushed.uri).mkdir(parents=True, exist_ok=True)
+        if not self.CheckBlessing(input_dict):
+            self._MarkNotPushed(pushed)
+            payload.describe(pushed, "not pushed")
+            return
+        histories = payload.folder(input_dict, "cases") / "histories.parquet"
+        replace_file(histories, Path(exec_properties["histories_destination"]))
+        base = Path(exec_properties["push_destination"])
+        model = Path(path_utils.serving_model_path(payload.single(input_dict, "model").uri))
+        version = push(model, base, int(time.time()))
+        self._MarkPushed(pushed, pushed_destination=str(base / str(version)), pushed_version=str(version))
+        payload.describe(pushed, f"version {version}")
+
+
+class Pusher(base_component.BaseComponent):
+    """Pushes a blessed model.
+
+    Args:
+      model: channel of Model.
+      model_blessing: channel of the evaluator's ModelBlessing.
+      infra_blessing: channel of InfraBlessing.
+      cases: channel of Cases, for the users' histories.
+      push_destination: the folder that holds a folder for each version of the model.
+      histories_destination: the file that becomes the users' histories.
+      code: fingerprint of the code.
+    """
+
+    SPEC_CLASS = PusherSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        *,
+        model: BaseChannel,
+        model_blessing: BaseChannel,
+        infra_blessing: BaseChannel,
+        cases: BaseChannel,
+        push_destination: str,
+        histories_destination: str,
+        code: str,
+    ) -> None:
+        super().__init__(
+            PusherSpec(
+                push_destination=push_destination,
+                histories_destination=histories_destination,
+                code=code,
+                model=model,
+                model_blessing=model_blessing,
+                infra_blessing=infra_blessing,
+                cases=cases,
+                pushed_model=Channel(type=standard_artifacts.PushedModel),
+            )
+        )

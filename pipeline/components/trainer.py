@@ -1,0 +1,117 @@
+"""Trainer: TFX's generic executor, which besides hands over the items, the tables and the cases."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from tfx.components.trainer import executor as stock
+from tfx.components.trainer import fn_args_utils
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.proto import trainer_pb2
+from tfx.types import BaseChannel, Channel, standard_artifacts, system_executions
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.utils import json_utils
+from typing_extensions import override
+
+from pipeline.artifacts import Cases, Tables
+from pipeline.components import payload
+from pipeline.examples import SPLITS
+
+# Inputs beside TFX's own: run_fn finds their URIs in fn_args.custom_config, under these names.
+MORE_INPUTS = ("item_examples", "item_transform_graph", "tables", "cases")
+
+
+class TrainerSpec(ComponentSpec):
+    """What Trainer reads and writes; the names that TFX's executor knows are TFX's."""
+
+    PARAMETERS: ClassVar = {
+        "train_args": ExecutionParameter(type=trainer_pb2.TrainArgs, use_proto=True),
+        "eval_args": ExecutionParameter(type=trainer_pb2.EvalArgs, use_proto=True),
+        "run_fn": ExecutionParameter(type=str),
+        "custom_config": ExecutionParameter(type=str),
+        "code": ExecutionParameter(type=str),
+    }
+    INPUTS: ClassVar = {
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
+        "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
+        "schema": ChannelParameter(type=standard_artifacts.Schema),
+        "item_examples": ChannelParameter(type=standard_artifacts.Examples),
+        "item_transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
+        "tables": ChannelParameter(type=Tables),
+        "cases": ChannelParameter(type=Cases),
+    }
+    OUTPUTS: ClassVar = {
+        "model": ChannelParameter(type=standard_artifacts.Model),
+        "model_run": ChannelParameter(type=standard_artifacts.ModelRun),
+    }
+    TYPE_ANNOTATION = system_executions.Train
+
+
+class Executor(stock.GenericExecutor):
+    """Calls run_fn with the URIs of all inputs."""
+
+    @override
+    def _GetFnArgs(
+        self,
+        input_dict: payload.ArtifactsByKey,
+        output_dict: payload.ArtifactsByKey,
+        exec_properties: dict[str, Any],
+    ) -> fn_args_utils.FnArgs:
+        arguments = super()._GetFnArgs(input_dict, output_dict, exec_properties)
+        more = {name: payload.single(input_dict, name).uri for name in MORE_INPUTS}
+        arguments.custom_config = {**(arguments.custom_config or {}), **more}
+        return arguments
+
+
+class Trainer(base_component.BaseComponent):
+    """Trains the towers.
+
+    Args:
+      examples: channel of transformed event examples, splits "train" and "validation".
+      transform_graph: channel of the events' TransformGraph.
+      schema: channel of the raw events' Schema.
+      item_examples: channel of transformed item examples, split "train".
+      item_transform_graph: channel of the items' TransformGraph.
+      tables: channel of Tables.
+      cases: channel of Cases.
+      run_fn: dotted path of the function that trains.
+      settings: what run_fn finds in fn_args.custom_config beside the URIs: the configuration as JSON
+        under "config", and the folders "checkpoints" and "cache".
+      code: fingerprint of the code.
+    """
+
+    SPEC_CLASS = TrainerSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        *,
+        examples: BaseChannel,
+        transform_graph: BaseChannel,
+        schema: BaseChannel,
+        item_examples: BaseChannel,
+        item_transform_graph: BaseChannel,
+        tables: BaseChannel,
+        cases: BaseChannel,
+        run_fn: str,
+        settings: dict[str, str],
+        code: str,
+    ) -> None:
+        super().__init__(
+            TrainerSpec(
+                train_args=trainer_pb2.TrainArgs(splits=[SPLITS[0]]),
+                eval_args=trainer_pb2.EvalArgs(splits=[SPLITS[1]]),
+                run_fn=run_fn,
+                custom_config=json_utils.dumps(settings),
+                code=code,
+                examples=examples,
+                transform_graph=transform_graph,
+                schema=schema,
+                item_examples=item_examples,
+                item_transform_graph=item_transform_graph,
+                tables=tables,
+                cases=cases,
+                model=Channel(type=standard_artifacts.Model),
+                model_run=Channel(type=standard_artifacts.ModelRun),
+            )
+        )
