@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import Config, parse_config
+from pipeline.sources.files import find_files
+from pipeline.sources.source import TableError
 
 _PACKAGES = ("pipeline", "trainer", "serving")
 
@@ -85,9 +87,10 @@ def narrowed(config: Config, keys: Sequence[str]) -> str:
 
 
 def _matching(pattern: str) -> list[Path]:
-    path = Path(pattern)
-    base = Path(path.anchor or ".")
-    return sorted(base.glob(str(path.relative_to(base))))
+    try:
+        return [Path(name) for name in find_files(pattern, key="tables")]
+    except TableError:
+        return []  # the import will say what is missing
 
 
 def _copy_branch(source: dict[str, Any], target: dict[str, Any], parts: list[str]) -> None:

@@ -1,0 +1,249 @@
+"""The pipeline: which steps there are, what flows between them, and what each one's result depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+import tensorflow_data_validation as tfdv
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.transform.component import Transform
+from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import transform_pb2
+
+from pipeline import fingerprint
+from pipeline.components.evaluator import Evaluator
+from pipeline.components.event_example_gen import EventExampleGen
+from pipeline.components.example_validator import ExampleValidator
+from pipeline.components.infra_check import InfraCheck
+from pipeline.components.item_example_gen import SPLIT as ITEM_SPLIT
+from pipeline.components.item_example_gen import ItemExampleGen
+from pipeline.components.pusher import Pusher
+from pipeline.components.schema_gen import SchemaGen
+from pipeline.components.table_gen import TableGen
+from pipeline.components.trainer import Trainer
+from pipeline.config import Config
+from pipeline.examples import SPLITS
+
+RUN_FN = "trainer.run.run_fn"
+EVALUATE_FN = "trainer.evaluation.evaluate"
+CHECK_FN = "serving.check.check_model"
+
+NODE_IDS = (
+    "TableGen",
+    "EventExampleGen",
+    "ItemExampleGen",
+    "EventSchemaGen",
+    "ItemSchemaGen",
+    "EventStatisticsGen",
+    "ItemStatisticsGen",
+    "EventExampleValidator",
+    "ItemExampleValidator",
+    "EventTransform",
+    "ItemTransform",
+    "Trainer",
+    "Evaluator",
+    "InfraCheck",
+    "Pusher",
+)
+
+# What of the configuration each step reads. A key that is missing here would let a changed setting go
+# unnoticed: the step sees the default in its place.
+_TABLES = ("tables", "split", "features.context", "runner.event_buckets")
+_EXAMPLES = (
+    "split",
+    "features.history.length",
+    "features.context",
+    "features.holiday_country",
+    "training.event_weights",
+)
+_SCHEMAS = ("features.history.length", "features.context", "training.event_weights")
+_FEATURES = ("features", "encoder.kind", "encoder.preset", "encoder.sequence_length")
+_TRAINING = ("seed", "split", "features", "encoder", "model", "training", "gate", "serving")
+
+
+@dataclass(frozen=True)
+class Locations:
+    """Where a pipeline keeps what outlives a run.
+
+    Args:
+      root: the steps' artifacts.
+      serving: a folder for each model name, in it one for each version.
+      histories: the file of the users' histories.
+      checkpoints: the training's checkpoints.
+      cache: the encoder's vectors, by content.
+    """
+
+    root: str
+    serving: str
+    histories: str
+    checkpoints: str
+    cache: str
+
+    @classmethod
+    def under(cls, directory: str | PurePath) -> Locations:
+        """Places everything in one run folder."""
+        base = str(directory).rstrip("/")
+        return cls(
+            root=f"{base}/pipeline",
+            serving=f"{base}/serving",
+            histories=f"{base}/histories.parquet",
+            checkpoints=f"{base}/checkpoints",
+            cache=f"{base}/cache",
+        )
+
+
+@dataclass(frozen=True)
+class _Features:
+    """The steps from tables to features of one of the two tables."""
+
+    schema_gen: BaseComponent
+    statistics: BaseComponent
+    validator: BaseComponent
+    transform: BaseComponent
+
+
+def build(config: Config, locations: Locations, metadata: Any = None, beam_args: Sequence[str] = ()) -> Pipeline:
+    """Builds the pipeline of a shop.
+
+    Args:
+      config: the shop's configuration.
+      locations: where things go.
+      metadata: ML Metadata's connection; None where the orchestrator brings its own.
+      beam_args: options for Apache Beam before those of the configuration.
+
+    Returns:
+      The pipeline, its steps in the order of `NODE_IDS`.
+    """
+    table_gen = TableGen(
+        config=fingerprint.narrowed(config, _TABLES),
+        sources=fingerprint.of_sources(config),
+        code=fingerprint.of_code("pipeline.components.table_gen"),
+    )
+    event_examples = EventExampleGen(
+        tables=table_gen.outputs["tables"],
+        config=fingerprint.narrowed(config, _EXAMPLES),
+        code=fingerprint.of_code("pipeline.components.event_example_gen"),
+    )
+    item_examples = ItemExampleGen(
+        tables=table_gen.outputs["tables"], code=fingerprint.of_code("pipeline.components.item_example_gen")
+    )
+    events = _features(config, "events", event_examples)
+    items = _features(config, "items", item_examples)
+    trainer = _trainer(
+        config, locations, table_gen=table_gen, event_examples=event_examples, events=events, items=items
+    )
+    judges = _judges(config, locations, table_gen, event_examples, trainer)
+    paired = [step for pair in zip(_steps(events), _steps(items), strict=True) for step in pair]
+    return Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=locations.root,
+        components=[table_gen, event_examples, item_examples, *paired, trainer, *judges],
+        enable_cache=True,
+        metadata_connection_config=metadata,
+        beam_pipeline_args=[*beam_args, *config.runner.beam_args],
+    )
+
+
+def _steps(features: _Features) -> tuple[BaseComponent, ...]:
+    return features.schema_gen, features.statistics, features.validator, features.transform
+
+
+def _features(config: Config, table: Any, examples: BaseComponent) -> _Features:
+    """Schema, statistics, validation and Transform of one table's examples."""
+    kind = "Event" if table == "events" else "Item"
+    schema_gen = SchemaGen(
+        table=table,
+        config=fingerprint.narrowed(config, _SCHEMAS),
+        code=fingerprint.of_code("pipeline.components.schema_gen"),
+    ).with_id(f"{kind}SchemaGen")
+    statistics = StatisticsGen(
+        examples=examples.outputs["examples"],
+        schema=schema_gen.outputs["schema"],
+        stats_options=tfdv.StatsOptions(experimental_use_sketch_based_topk_uniques=True),
+    ).with_id(f"{kind}StatisticsGen")
+    validator = ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema_gen.outputs["schema"]
+    ).with_id(f"{kind}ExampleValidator")
+    splits = SPLITS if table == "events" else (ITEM_SPLIT,)
+    transform = Transform(
+        examples=examples.outputs["examples"],
+        schema=schema_gen.outputs["schema"],
+        preprocessing_fn=f"pipeline.preprocessing.preprocess_{table}",
+        splits_config=transform_pb2.SplitsConfig(analyze=[splits[0]], transform=list(splits)),
+        disable_statistics=True,
+        disable_analyzer_cache=True,
+        custom_config={
+            "config": fingerprint.narrowed(config, _FEATURES),
+            "code": fingerprint.of_code("pipeline.preprocessing"),
+        },
+    ).with_id(f"{kind}Transform")
+    # No data flows from the validator, but nothing is to be learnt from examples that break the schema.
+    transform.add_upstream_node(validator)
+    return _Features(schema_gen, statistics, validator, transform)
+
+
+def _trainer(
+    config: Config,
+    locations: Locations,
+    *,
+    table_gen: BaseComponent,
+    event_examples: BaseComponent,
+    events: _Features,
+    items: _Features,
+) -> BaseComponent:
+    return Trainer(
+        examples=events.transform.outputs["transformed_examples"],
+        transform_graph=events.transform.outputs["transform_graph"],
+        schema=events.schema_gen.outputs["schema"],
+        item_examples=items.transform.outputs["transformed_examples"],
+        item_transform_graph=items.transform.outputs["transform_graph"],
+        tables=table_gen.outputs["tables"],
+        cases=event_examples.outputs["cases"],
+        run_fn=RUN_FN,
+        settings={
+            "config": fingerprint.narrowed(config, _TRAINING),
+            "checkpoints": locations.checkpoints,
+            "cache": locations.cache,
+        },
+        code=fingerprint.of_code("pipeline.components.trainer", RUN_FN.rpartition(".")[0]),
+    )
+
+
+def _judges(
+    config: Config,
+    locations: Locations,
+    table_gen: BaseComponent,
+    event_examples: BaseComponent,
+    trainer: BaseComponent,
+) -> tuple[BaseComponent, ...]:
+    """The steps that decide about the model: Evaluator, InfraCheck and Pusher."""
+    evaluator = Evaluator(
+        model=trainer.outputs["model"],
+        tables=table_gen.outputs["tables"],
+        cases=event_examples.outputs["cases"],
+        evaluate_fn=EVALUATE_FN,
+        config=fingerprint.narrowed(config, _TRAINING),
+        code=fingerprint.of_code("pipeline.components.evaluator", EVALUATE_FN.rpartition(".")[0]),
+    )
+    infra_check = InfraCheck(
+        model=trainer.outputs["model"],
+        check_fn=CHECK_FN,
+        model_name=config.serving.name,
+        code=fingerprint.of_code("pipeline.components.infra_check", CHECK_FN.rpartition(".")[0]),
+    )
+    # The evaluator's word comes first, so that a run says why a model is not good before it says that it loads.
+    infra_check.add_upstream_node(evaluator)
+    pusher = Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=infra_check.outputs["blessing"],
+        cases=event_examples.outputs["cases"],
+        push_destination=f"{locations.serving}/{config.serving.name}",
+        histories_destination=locations.histories,
+        code=fingerprint.of_code("pipeline.components.pusher"),
+    )
+    return evaluator, infra_check, pusher
