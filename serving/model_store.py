@@ -1,0 +1,297 @@
+"""The loaded versions of one model: new ones take over while the server runs, none is dropped mid-call."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from serving import warmup
+from serving.errors import Code, ServingError
+from serving.predictor import LoadError, Predictor
+from serving.versions import Fingerprint, VersionPolicy, fingerprint, latest, list_versions
+
+LOG = logging.getLogger("aisle.serving")
+MAX_RETRY_PAUSE_S = 60.0
+
+# States of a version, as numbered by TensorFlow Serving's GetModelStatus.
+START, LOADING, AVAILABLE, UNLOADING, END = 10, 20, 30, 40, 50
+
+
+@dataclass(frozen=True)
+class VersionStatus:
+    """What GetModelStatus says of one version.
+
+    Args:
+      version: its number.
+      state: one of START, LOADING, AVAILABLE, UNLOADING, END.
+      code: why it could not be loaded; OK if nothing went wrong.
+      message: the same in words.
+    """
+
+    version: int
+    state: int
+    code: Code = Code.OK
+    message: str = ""
+
+
+@dataclass
+class _Version:
+    """One version that was seen on disk. `calls` counts those under way."""
+
+    number: int
+    folder: Path
+    state: int = START
+    predictor: Predictor | None = None
+    calls: int = 0
+    error: str = ""
+    failures: int = 0
+    retry_at_s: float = 0.0
+    seen: Fingerprint | None = field(default=None, repr=False)
+    tried: Fingerprint | None = field(default=None, repr=False)
+
+
+class ModelStore:
+    """Keeps the wanted versions of one model loaded.
+
+    Args:
+      name: the model's name in requests.
+      base_path: the folder that holds one folder a version.
+      policy: which versions are wanted.
+      poll_interval_s: pause between two looks at the folder.
+      threads: how many threads one call may use; 0 leaves it to TensorFlow.
+      on_change: called, with this store, when the set of available versions has changed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base_path: Path,
+        *,
+        policy: VersionPolicy | None = None,
+        poll_interval_s: float = 1.0,
+        threads: int = 0,
+        on_change: Callable[[ModelStore], None] = lambda _store: None,
+    ) -> None:
+        self.name = name
+        self.base_path = base_path
+        self.on_change = on_change
+        self._policy = policy or latest()
+        self._poll_interval_s = poll_interval_s
+        self._threads = threads
+        self._versions: dict[int, _Version] = {}
+        self._changed = threading.Condition()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._silenced = ""
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Looks at the folder once, loading what is there, then keeps looking in the background."""
+        self.poll()
+        self._thread = threading.Thread(target=self._watch, name=f"versions of {self.name}", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the watch and frees every version once its calls have ended."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+        for version in list(self._versions.values()):
+            if version.state == AVAILABLE:
+                self._retire(version)
+        with self._changed:
+            self._changed.wait_for(lambda: all(version.calls == 0 for version in self._versions.values()))
+        self._free_retired()
+
+    @contextlib.contextmanager
+    def use(self, version: int | None = None) -> Iterator[tuple[int, Predictor]]:
+        """Holds a version while a call runs; it is not freed before.
+
+        Args:
+          version: the version wanted; None means the highest that is available.
+
+        Yields:
+          The version's number and its predictor.
+
+        Raises:
+          ServingError: NOT_FOUND, in TensorFlow Serving's words.
+        """
+        with self._changed:
+            held = self._find(version)
+            held.calls += 1
+        try:
+            assert held.predictor is not None
+            yield held.number, held.predictor
+        finally:
+            with self._changed:
+                held.calls -= 1
+                if held.calls == 0 and held.state == UNLOADING:
+                    self._changed.notify_all()
+                    self._wake.set()
+
+    def statuses(self) -> list[VersionStatus]:
+        """Returns the state of every version seen so far, highest first."""
+        with self._changed:
+            known = sorted(self._versions.values(), key=lambda version: -version.number)
+            return [
+                VersionStatus(known.number, known.state, Code.UNKNOWN if known.error else Code.OK, known.error)
+                for known in known
+            ]
+
+    def available(self) -> list[int]:
+        """Returns the versions that answer now, highest first."""
+        return [status.version for status in self.statuses() if status.state == AVAILABLE]
+
+    def wait_available(self, timeout_s: float) -> bool:
+        """Waits until a version answers; returns whether one does."""
+        with self._changed:
+            return self._changed.wait_for(lambda: bool(self.available()), timeout_s)
+
+    def poll(self) -> None:
+        """Looks at the folder once: loads what is wanted and new, then retires what is wanted no more."""
+        try:
+            found = list_versions(self.base_path)
+        except OSError as error:
+            self._say_once(f"{self.base_path}: cannot be listed ({error.strerror}); what is loaded stays")
+            found = {}
+        if found:
+            self._load_wanted(found)
+        elif not self.available():
+            self._say_once(f"{self.base_path}: holds no version yet (a folder with a number as its name); waiting")
+        self._free_retired()
+
+    def _watch(self) -> None:
+        while not self._stopping:
+            self._wake.wait(self._poll_interval_s)
+            self._wake.clear()
+            if not self._stopping:
+                self.poll()
+
+    def _load_wanted(self, found: Mapping[int, Path]) -> None:
+        wanted = set(self._policy(list(found)))
+        for number in sorted(wanted, reverse=True):
+            self._try_load(number, found[number])
+        if not self.available():
+            # A restart beside a broken newest version: an older one that works is better than no answer.
+            for number in found:
+                if number not in wanted and self._try_load(number, found[number]):
+                    break
+        if wanted.intersection(self.available()):
+            for version in list(self._versions.values()):
+                if version.state == AVAILABLE and version.number not in wanted:
+                    self._retire(version)
+
+    def _try_load(self, number: int, folder: Path) -> bool:
+        """Loads a version if it is not loaded and its time has come; returns whether it is available."""
+        version = self._versions.get(number)
+        if version is None or (version.state == END and not version.error):
+            version = _Version(number, folder)
+        if version.state in (AVAILABLE, UNLOADING):
+            return version.state == AVAILABLE
+        with self._changed:
+            self._versions[number] = version
+        if not self._is_due(version):
+            return False
+        self._set_state(version, LOADING)
+        started_s = time.monotonic()
+        try:
+            predictor = Predictor(folder, self._threads)
+            try:
+                warmed = warmup.warm_up(predictor, folder)
+            except ServingError as error:
+                predictor.close()
+                raise LoadError(f"{folder}: a warm-up request failed: {error}") from error
+        except LoadError as error:
+            self._note_failure(version, str(error))
+            return False
+        with self._changed:
+            version.predictor, version.error, version.failures = predictor, "", 0
+        self._set_state(version, AVAILABLE)
+        seconds = time.monotonic() - started_s
+        LOG.info("%s version %d answers now (%.1f s, %d warm-up requests)", self.name, number, seconds, warmed)
+        return True
+
+    def _is_due(self, version: _Version) -> bool:
+        """Whether to try now: the folder has stopped changing, and a failure's pause is over or it has changed."""
+        try:
+            now = fingerprint(version.folder)
+        except OSError:
+            return False
+        settled = now == version.seen or not self.available()
+        version.seen = now
+        rested = version.failures == 0 or now != version.tried or time.monotonic() >= version.retry_at_s
+        if settled and rested:
+            version.tried = now
+            return True
+        return False
+
+    def _note_failure(self, version: _Version, message: str) -> None:
+        version.failures += 1
+        pause_s = min(2.0 ** (version.failures - 1), MAX_RETRY_PAUSE_S)
+        version.retry_at_s = time.monotonic() + pause_s
+        version.error = message
+        self._set_state(version, END)
+        stays = ", ".join(str(number) for number in self.available()) or "none"
+        LOG.error(
+            "%s version %d cannot be served, tried again in %.0f s (answering: %s): %s",
+            self.name,
+            version.number,
+            pause_s,
+            stays,
+            message,
+        )
+
+    def _retire(self, version: _Version) -> None:
+        self._set_state(version, UNLOADING)
+        LOG.info("%s version %d is retired; %d calls under way", self.name, version.number, version.calls)
+
+    def _free_retired(self) -> None:
+        freed = False
+        for version in list(self._versions.values()):
+            if version.state == UNLOADING and version.calls == 0:
+                predictor, version.predictor = version.predictor, None
+                if predictor is not None:
+                    predictor.close()
+                self._set_state(version, END)
+                freed = True
+        if freed:
+            _return_memory()
+
+    def _find(self, number: int | None) -> _Version:
+        if number is not None:
+            version = self._versions.get(number)
+            if version is not None and version.state == AVAILABLE:
+                return version
+            raise ServingError(Code.NOT_FOUND, f"Servable not found for request: Specific({self.name}, {number})")
+        available = [version for version in self._versions.values() if version.state == AVAILABLE]
+        if not available:
+            raise ServingError(Code.NOT_FOUND, f"Servable not found for request: Latest({self.name})")
+        return max(available, key=lambda version: version.number)
+
+    def _set_state(self, version: _Version, state: int) -> None:
+        with self._changed:
+            changed = AVAILABLE in (version.state, state)
+            version.state = state
+            self._changed.notify_all()
+        if changed:
+            self.on_change(self)
+
+    def _say_once(self, message: str) -> None:
+        if message != self._silenced:
+            LOG.warning(message)
+            self._silenced = message
+
+
+def _return_memory() -> None:
+    """Gives the freed model's pages back to the system: glibc keeps them otherwise."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
