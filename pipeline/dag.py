@@ -160,6 +160,8 @@ def _features(config: Config, table: Any, examples: BaseComponent) -> _Features:
         config=fingerprint.narrowed(config, _SCHEMAS),
         code=fingerprint.of_code("pipeline.components.schema_gen"),
     ).with_id(f"{kind}SchemaGen")
+    # The schema needs no data; that it comes after them only gives people the steps in the order they expect.
+    schema_gen.add_upstream_node(examples)
     statistics = StatisticsGen(
         examples=examples.outputs["examples"],
         schema=schema_gen.outputs["schema"],

@@ -64,7 +64,7 @@ class StepLines:
             step.seconds = time.monotonic() - started
             if step.state == "running":
                 step.state = "failed"
-            self._leave(step)
+            print_step(self.console, step)
 
     @contextlib.contextmanager
     def _spinner(self, step: Step) -> Iterator[None]:
@@ -76,7 +76,9 @@ class StepLines:
             progress.add_task(step.name, total=None)
             yield
 
-    def _leave(self, step: Step) -> None:
-        style = _STYLES[step.state]
-        line = f"[{style}]{step.state:<7}[/] {step.name:<{_NAME_WIDTH}} {step.seconds:>7.1f} s  {escape(step.detail)}"
-        self.console.print(line.rstrip(), highlight=False, soft_wrap=True)
+
+def print_step(console: Console, step: Step) -> None:
+    """Prints the line that a step leaves."""
+    style = _STYLES[step.state]
+    line = f"[{style}]{step.state:<7}[/] {step.name:<{_NAME_WIDTH}} {step.seconds:>7.1f} s  {escape(step.detail)}"
+    console.print(line.rstrip(), highlight=False, soft_wrap=True)

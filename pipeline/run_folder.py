@@ -77,6 +77,18 @@ class RunFolder:
                 return True
         return False
 
+    def last_steps(self) -> dict[str, Any]:
+        """Returns how far the last run came: `run`, its beginning, `seconds` and `steps`; nothing before the first."""
+        return read_json(self.steps_file) or {}
+
+    def account(self) -> dict[str, Any]:
+        """Returns what `run.json` says of the last complete run; nothing before the first."""
+        return read_json(self.run_file) or {}
+
+    def read_reports(self) -> dict[str, Any]:
+        """Reads the steps' reports of the last complete run, by name."""
+        return {path.stem: read_json(path) for path in sorted(self.reports.glob("*.json"))}
+
     def discard_orphans(self) -> None:
         """Removes artifacts whose metadata is gone: without it nobody can tell what they are."""
         if not self.metadata.exists():

@@ -1,0 +1,31 @@
+"""`aisle tensorboard`: TensorBoard on the training of a run folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+HOST = "127.0.0.1"
+
+
+@click.command(epilog="Example: aisle tensorboard runs/simulated --port 6006")
+@click.argument("directory", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--port", type=click.IntRange(0, 65535), default=6006, show_default=True, help="0 takes any free one.")
+def command(directory: Path, port: int) -> None:
+    """Open TensorBoard on the trainings of the run folder DIR; Ctrl-C ends it."""
+    logs = training_logs(directory)
+    if not logs.is_dir():
+        raise click.ClickException(f"{directory} holds no training yet; start one with `aisle run CONFIG`")
+    program = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logs), "--host", HOST, "--port", str(port)]
+    try:
+        raise SystemExit(subprocess.run(program, check=False).returncode)
+    except KeyboardInterrupt:
+        raise SystemExit(0) from None
+
+
+def training_logs(directory: Path) -> Path:
+    """Returns the folder with one folder of logs for each training, which TensorBoard shows side by side."""
+    return directory / "pipeline" / "Trainer" / "model_run"
