@@ -1,0 +1,79 @@
+"""What TensorBoard shows of a training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from tensorboard.plugins import projector
+
+from pipeline.config import Config
+from trainer.catalogue import Catalogue
+
+PROJECTOR_ITEMS = 5000
+
+
+class Board:
+    """Writes one training's curves.
+
+    Args:
+      folder: of this training; TensorBoard names the run after it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._writer = tf.summary.create_file_writer(str(folder))
+
+    def write_config(self, config: Config) -> None:
+        """Writes the configuration as text, one key a line."""
+        lines = json.dumps(config.model_dump(mode="json"), indent=2).splitlines()
+        with self._writer.as_default(step=0):
+            tf.summary.text("configuration", "\n".join(f"    {line}" for line in lines))
+
+    def write_epoch(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Writes what was measured after an epoch: names as in `validation/ndcg@20`."""
+        with self._writer.as_default(step=epoch):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+        self._writer.flush()
+
+    def write_weights(self, epoch: int, variables: Sequence[Any]) -> None:
+        """Writes a histogram of each variable."""
+        with self._writer.as_default(step=epoch):
+            for variable in variables:
+                tf.summary.histogram(f"weights/{variable.path}", tf.cast(variable.value, tf.float32))
+        self._writer.flush()
+
+    def write_items(
+        self, vectors: npt.NDArray[np.float32], catalogue: Catalogue, counts: npt.NDArray[np.int64]
+    ) -> None:
+        """Writes the vectors of the commonest items with their titles for the projector.
+
+        Args:
+          vectors: [items, dim].
+          catalogue: the items.
+          counts: [items] training examples of each.
+        """
+        shown = np.argsort(-counts, kind="stable")[:PROJECTOR_ITEMS]
+        rows = ("\t".join(f"{value:.5f}" for value in vectors[row]) for row in shown)
+        (self._folder / "items.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+        labels = (f"{_plain(catalogue.titles[row])}\t{_plain(catalogue.ids[row])}\t{counts[row]}" for row in shown)
+        (self._folder / "metadata.tsv").write_text(
+            "title\titem_id\texamples\n" + "\n".join(labels) + "\n", encoding="utf-8"
+        )
+        settings = projector.ProjectorConfig()
+        settings.embeddings.add(tensor_name="items", tensor_path="items.tsv", metadata_path="metadata.tsv")
+        projector.visualize_embeddings(str(self._folder), settings)
+
+    def close(self) -> None:
+        """Closes the file of events."""
+        self._writer.close()
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()) or "-"

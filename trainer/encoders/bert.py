@@ -1,0 +1,64 @@
+"""A KerasNLP backbone as a text encoder: mean over the tokens, then length 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import keras_nlp
+import tensorflow as tf
+
+PADDING_ID = 0
+
+
+class BertEncoder(keras.layers.Layer):
+    """Turns token ids into one vector for each text.
+
+    The vector is the mean of the last layer over the tokens that are not padding, scaled to length 1, as in
+    Reimers and Gurevych, Sentence-BERT, 2019. A text without any token gets a vector of zeros.
+
+    ```python
+    encoder = BertEncoder(".models/all-minilm-l6-v2", mode="frozen")
+    vectors = encoder(tf.constant([[101, 2417, 6007, 102, 0, 0]]))  # [1, 384]
+    ```
+
+    Args:
+      source: a folder or a name that `keras_nlp.models.Backbone.from_preset` knows.
+      mode: `frozen`: nothing learns; `lora`: low-rank updates of the attention's query and value projections
+        (Hu et al., LoRA, 2021) learn; `full`: everything that the vector depends on learns.
+      lora_rank: rank of the updates.
+      dtype: in which weights are held and products computed.
+    """
+
+    def __init__(self, source: str, *, mode: str = "frozen", lora_rank: int = 8, dtype: str = "float32") -> None:
+        super().__init__(name="text_encoder", dtype="float32")
+        backbone = keras_nlp.models.Backbone.from_preset(source, dtype=dtype)
+        if mode == "lora":
+            backbone.enable_lora(lora_rank)
+        output = backbone.output
+        # Without the pooled output its dense layer is no part of the network, and so of what learns.
+        sequence = output["sequence_output"] if isinstance(output, dict) else output
+        self.network = keras.Model(backbone.input, sequence, name="backbone")
+        if mode == "frozen":
+            self.network.trainable = False
+        self.input_names: tuple[str, ...] = tuple(backbone.input)
+        self.width = int(sequence.shape[-1])
+        self.built = True
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Encodes token ids [batch, tokens], 0 pads, to [batch, width] float32."""
+        tokens = tf.cast(inputs, tf.int32)
+        mask = tf.not_equal(tokens, PADDING_ID)
+        given: dict[str, Any] = {
+            "token_ids": tokens,
+            "padding_mask": tf.cast(mask, tf.int32),
+            "segment_ids": tf.zeros_like(tokens),
+        }
+        sequence = self.network({name: given[name] for name in self.input_names}, training=training)
+        weights = tf.cast(mask, tf.float32)[:, :, tf.newaxis]
+        total = tf.reduce_sum(tf.cast(sequence, tf.float32) * weights, axis=1)
+        return tf.math.l2_normalize(total, axis=-1)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Returns [batch, width]."""
+        return (input_shape[0], self.width)

@@ -1,0 +1,52 @@
+"""What every pretrained text encoder does, and how the configured one is made."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from pipeline.config import EncoderConfig, encoder_source
+
+Texts = npt.NDArray[np.int64] | npt.NDArray[np.object_]
+
+
+class TextEncoder(Protocol):
+    """A pretrained network from texts to vectors; a Keras layer, so that a model tracks its weights."""
+
+    width: int
+    trainable_variables: list[tf.Variable]
+
+    def __call__(self, texts: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Encodes texts.
+
+        Args:
+          texts: what the encoder reads: token ids [batch, tokens] or strings [batch].
+          training: whether dropout is on.
+
+        Returns:
+          [batch, width] float32 of length 1.
+        """
+        ...
+
+
+def load_encoder(config: EncoderConfig, dtype: str = "float32") -> TextEncoder:
+    """Loads the encoder that the configuration names, in its mode.
+
+    Args:
+      config: kind, preset, mode.
+      dtype: in which a keras_nlp encoder computes; `bfloat16` only serves to encode a frozen catalogue.
+
+    Returns:
+      The encoder. Its `trainable_variables` are those that the mode lets learn.
+    """
+    source = encoder_source(config)
+    if config.kind == "tensorflow_hub":
+        from trainer.encoders.hub import HubEncoder
+
+        return HubEncoder(source)
+    from trainer.encoders.bert import BertEncoder
+
+    return BertEncoder(source, mode=config.mode, lora_rank=config.lora_rank, dtype=dtype)

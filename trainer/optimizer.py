@@ -1,0 +1,71 @@
+"""Adam with warm-up and cosine decay, and a slower pace for the pretrained encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from pipeline.config import TrainingConfig
+
+
+class TwoPaceAdam(keras.optimizers.Adam):
+    """Adam (Kingma and Ba, 2015) in which some variables have a learning rate of their own.
+
+    Both rates follow the same schedule; that of the slow variables is a constant share of the other.
+
+    Args:
+      learning_rate: a rate or a schedule.
+      slow_share: rate of the slow variables as a share of `learning_rate`.
+      slow_variables: the variables that learn at it.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any,
+        *,
+        slow_share: float = 1.0,
+        slow_variables: Sequence[Any] = (),
+        **settings: Any,
+    ) -> None:
+        super().__init__(learning_rate, **settings)
+        self.slow_share = slow_share
+        self._slow_keys = frozenset(self._var_key(variable) for variable in slow_variables)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Updates one variable; Keras calls this for each."""
+        if self._var_key(variable) in self._slow_keys:
+            learning_rate = learning_rate * self.slow_share
+        super().update_step(gradient, variable, learning_rate)
+
+
+def make_schedule(training: TrainingConfig, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Makes the schedule: a linear rise over `warmup_share` of the steps, then half a cosine down to 0.
+
+    Args:
+      training: rate and share.
+      steps: of the whole training, were it not stopped early.
+    """
+    warmup_steps = round(training.warmup_share * steps)
+    if warmup_steps == 0:
+        return keras.optimizers.schedules.CosineDecay(training.learning_rate, max(steps, 1))
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, max(steps - warmup_steps, 1), warmup_target=training.learning_rate, warmup_steps=warmup_steps
+    )
+
+
+def make_optimizer(training: TrainingConfig, steps: int, encoder_variables: Sequence[tf.Variable]) -> TwoPaceAdam:
+    """Makes the optimizer of a training.
+
+    Args:
+      training: rates and warm-up.
+      steps: of the whole training, were it not stopped early.
+      encoder_variables: what learns at `encoder_learning_rate`.
+    """
+    return TwoPaceAdam(
+        make_schedule(training, steps),
+        slow_share=training.encoder_learning_rate / training.learning_rate,
+        slow_variables=encoder_variables,
+    )

@@ -1,0 +1,185 @@
+"""One training from scratch: model, tables and optimizer are made, then fitted."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from pipeline.config import Config
+from trainer.batches import BatchPlan
+from trainer.board import Board
+from trainer.validation_cases import ValidationCases
+from trainer.catalogue import Catalogue
+from trainer.checkpoints import Checkpoint, Progress
+from trainer.encoders.text import TextEncoder, load_encoder
+from trainer.fitting import Fit, choose_strategy
+from trainer.inputs import EventExamples, query_feature_names
+from trainer.models.tables import TrainingTables
+from trainer.models.two_tower import TwoTower
+from trainer.optimizer import make_optimizer
+from trainer.texts import TextVectors
+from trainer.towers.projection import principal_projection
+from trainer.validation import Validation
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A training and all that it depends on.
+
+    Args:
+      name: for logs, curves and the checkpoint.
+      config: of the shop.
+      catalogue: the items.
+      examples: what to learn from.
+      sizes: number of values of each feature that is an index.
+      cases: requests to stop early by; None where `epochs` says when to stop.
+      epochs: at most.
+      cache: folder of text vectors.
+      checkpoints: folder of this and only this training's inputs.
+      board: folder of curves.
+    """
+
+    name: str
+    config: Config
+    catalogue: Catalogue
+    examples: EventExamples
+    sizes: Mapping[str, int]
+    cases: ValidationCases | None
+    epochs: int
+    cache: Path
+    checkpoints: Path
+    board: Path
+
+    def run(self) -> TrainedModel:
+        """Trains, from where the checkpoint stands.
+
+        Raises:
+          ValueError: if there is nothing to learn from.
+        """
+        if not len(self.examples):
+            raise ValueError(
+                "there is no training example before the window: check training.event_weights and split.test_start "
+                "against the event types and dates in the events table"
+            )
+        keras.utils.set_random_seed(self.config.seed)
+        with choose_strategy().scope(), _precision(self.config):
+            fit = self._prepare()
+        board = fit.board
+        board.write_config(self.config)
+        progress, vectors = fit.run()
+        board.write_items(vectors, self.catalogue, self._counts())
+        board.close()
+        return TrainedModel(fit.model, vectors, progress)
+
+    def _prepare(self) -> Fit:
+        training, model_config = self.config.training, self.config.model
+        encoder = self._encoder()
+        texts = None if encoder is None else TextVectors(self.config.encoder, encoder, self.cache)
+        tables = self._tables(texts)
+        matrix = None
+        if encoder is not None:
+            ground = tables.item_text if tables.item_text is not None else tables.query_text
+            vectors = np.zeros((1, encoder.width), np.float32) if ground is None else ground.numpy()
+            matrix = principal_projection(vectors, model_config.dimension)
+        model = TwoTower(self.config, self.catalogue, self._counts(), self.sizes, encoder, matrix)
+        model.use_tables(tables)
+        plan = self._plan(encoder)
+        probe = {name: tf.constant(values) for name, values in next(plan.numpy_batches(0)).items()}
+        model(probe)
+        encoder_variables = [] if encoder is None else encoder.trainable_variables
+        steps = plan.steps * training.epochs
+        model.compile(optimizer=make_optimizer(training, steps, encoder_variables), jit_compile=training.xla)
+        validation = None
+        if self.cases is not None and len(self.cases):
+            validation = Validation(self.cases, self.config.gate.metric, texts)
+        return Fit(
+            model=model,
+            plan=plan,
+            tables=tables,
+            catalogue=self.catalogue,
+            texts=texts,
+            epochs=self.epochs,
+            patience=training.early_stopping_patience,
+            validation=validation,
+            checkpoint=Checkpoint(self.checkpoints / self.name),
+            board=Board(self.board / self.name),
+            name=self.name,
+        )
+
+    def _encoder(self) -> TextEncoder | None:
+        if not self.config.features.query and not self.config.features.item.text:
+            return None
+        mixed = self.config.training.mixed_precision and self.config.encoder.mode != "frozen"
+        return load_encoder(self.config.encoder, dtype=precision_policy() if mixed else "float32")
+
+    def _tables(self, texts: TextVectors | None) -> TrainingTables:
+        item_texts, queries = self.catalogue.texts, self.examples.query_texts
+        searched = texts is not None and self.config.features.query
+        return TrainingTables(
+            self.catalogue,
+            self._counts(),
+            item_text=None if texts is None or item_texts is None else texts.encode(item_texts),
+            query_text=texts.encode(queries) if texts is not None and searched else None,
+            encodes=self._encodes,
+            query_tokens=queries if searched else None,
+        )
+
+    def _plan(self, encoder: TextEncoder | None) -> BatchPlan:
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        return BatchPlan(
+            examples=self.examples,
+            batch_size=max(2, self.config.training.batch_size // replicas),
+            items=len(self.catalogue),
+            seed=self.config.seed,
+            features=query_feature_names(self.config),
+            encodes=encoder is not None and self._encodes,
+            replicas=replicas,
+        )
+
+    @property
+    def _encodes(self) -> bool:
+        return self.config.encoder.mode != "frozen"
+
+    def _counts(self) -> npt.NDArray[np.int64]:
+        return self.examples.item_counts(len(self.catalogue))
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What a phase ends with.
+
+    Args:
+      model: with the weights of its best epoch.
+      item_vectors: [items, dim] of the whole catalogue.
+      progress: what was measured on the way.
+    """
+
+    model: TwoTower
+    item_vectors: npt.NDArray[np.float32]
+    progress: Progress
+
+
+def precision_policy() -> str:
+    """Answers the mixed precision of this machine: bfloat16, or float16 on GPUs that are too old for it."""
+    for device in tf.config.list_physical_devices("GPU"):
+        capability = tf.config.experimental.get_device_details(device).get("compute_capability", (8, 0))
+        if capability < (8, 0):
+            return "mixed_float16"
+    return "mixed_bfloat16"
+
+
+@contextlib.contextmanager
+def _precision(config: Config) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision_policy() if config.training.mixed_precision else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,73 @@
+"""The retrieval task: which item of the catalogue belongs to this request."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from trainer import tfrs_adapter
+
+
+class RetrievalTask:
+    """Softmax over the items of the batch, corrected so that it stands for a softmax over the catalogue.
+
+    Every item of a batch is a negative for all its other rows. Popular items are negatives more often than
+    rare ones: the logQ correction takes that back. Where an item is in the batch twice it is not its own negative.
+    """
+
+    def __init__(self, temperature: float) -> None:
+        """Makes the task.
+
+        Args:
+          temperature: what scores are divided by; the vectors are of length 1, so scores lie in [-1, 1].
+        """
+        self._loss = tfrs_adapter.retrieval_loss(temperature)
+
+    def __call__(
+        self,
+        queries: tf.Tensor,
+        items: tf.Tensor,
+        *,
+        item_rows: tf.Tensor,
+        sampling_probabilities: tf.Tensor,
+        weights: tf.Tensor,
+    ) -> tf.Tensor:
+        """Computes the loss of one batch.
+
+        Args:
+          queries: [batch, dim].
+          items: [batch, dim], the item of each query.
+          item_rows: [batch] integer, which item of the catalogue each is.
+          sampling_probabilities: [batch], relative frequency of each item among the training examples, up to a
+            constant factor (the softmax does not see it).
+          weights: [batch], at least one of them more than 0.
+
+        Returns:
+          The weighted mean of the loss, a scalar of float32.
+        """
+        weights = tf.cast(weights, tf.float32)
+        losses = self._loss(
+            queries=tf.cast(queries, tf.float32),
+            candidates=tf.cast(items, tf.float32),
+            candidate_ids=item_rows,
+            sampling_probabilities=tf.cast(sampling_probabilities, tf.float32),
+            sample_weights=weights,
+        )
+        return tf.reduce_sum(losses) / tf.reduce_sum(weights)
+
+
+def sampling_probabilities(counts: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """Turns training counts into what the logQ correction needs.
+
+    They are relative to the commonest item, not to the number of examples: TFRS clips at 1e-6, which is the share
+    of an ordinary item in a large shop. A constant factor makes no difference to a softmax.
+
+    Args:
+      counts: [items] how many training examples each item has.
+
+    Returns:
+      [items], in (0, 1]; items without examples count as having one.
+    """
+    floored = np.maximum(np.asarray(counts, np.float64), 1.0)
+    return (floored / floored.max()).astype(np.float32)

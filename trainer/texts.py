@@ -1,0 +1,52 @@
+"""Text vectors for training and judging, from the cache where the encoder does not learn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.config import EncoderConfig, encoder_source
+from trainer.encoders.batching import encode_texts
+from trainer.encoders.cache import VectorCache, fingerprint
+from trainer.encoders.text import TextEncoder, Texts, load_encoder
+
+Vectors = npt.NDArray[np.float32]
+
+
+class TextVectors:
+    """Encodes the texts of items and queries as they are needed.
+
+    Args:
+      config: of the encoder.
+      encoder: the one of the model. A frozen one stands in only where nothing faster does the same.
+      cache: folder of vectors that a frozen encoder has computed.
+    """
+
+    def __init__(self, config: EncoderConfig, encoder: TextEncoder, cache: Path) -> None:
+        self._config = config
+        self._encoder = encoder
+        self._cache: VectorCache | None = None
+        if config.mode == "frozen":
+            settings = {"kind": config.kind, "length": config.sequence_length, "dtype": config.dtype}
+            self._cache = VectorCache(cache, fingerprint(encoder_source(config), **settings))
+
+    @property
+    def width(self) -> int:
+        """Width of the vectors."""
+        return self._encoder.width
+
+    def encode(self, texts: Texts) -> Vectors:
+        """Encodes texts [n] or [n, tokens] with the encoder as it is now, to [n, width]."""
+        if not len(texts):
+            return np.zeros((0, self.width), np.float32)
+        if self._cache is None:
+            return encode_texts(self._encoder, texts, self._config.batch_size)
+        return self._cache.encode(texts, self._encode_frozen)
+
+    def _encode_frozen(self, texts: Texts) -> Vectors:
+        encoder = self._encoder
+        if self._config.kind == "keras_nlp" and self._config.dtype != "float32":
+            encoder = load_encoder(self._config, dtype=self._config.dtype)
+        return encode_texts(encoder, texts, self._config.batch_size)

@@ -1,0 +1,86 @@
+"""The only door to TensorFlow Recommenders: its retrieval task and its exact index.
+
+TFRS is written for Keras 2. Nothing behind this door holds a weight that is trained; our Keras 3 model calls
+the task inside its own `compute_loss`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+if not tf.keras.__name__.startswith("tf_keras"):
+    raise ImportError(
+        f"tf.keras is {tf.keras.__name__}, but TensorFlow Recommenders needs tf_keras (Keras 2): TensorFlow's Keras was "
+        "used before the package 'trainer' was imported. Import 'trainer' first, or set TF_USE_LEGACY_KERAS=1 in the "
+        "environment of this process"
+    )
+
+import tensorflow_recommenders as tfrs
+
+Loss = Callable[..., tf.Tensor]
+
+
+def retrieval_loss(temperature: float) -> Loss:
+    """Makes the retrieval loss with temperature, logQ correction and removal of accidental hits.
+
+    The logQ correction is that of Yi et al., Sampling-bias-corrected neural modeling for large corpus item
+    recommendations, 2019: logits lose the logarithm of the probability with which their candidate is sampled.
+
+    Args:
+      temperature: what dot products are divided by.
+
+    Returns:
+      A function of `queries` [batch, dim], `candidates` [batch, dim], `candidate_ids` [batch],
+      `sampling_probabilities` [batch] and `sample_weights` [batch]; it answers the weighted loss of each row
+      [batch], row i of `candidates` being the positive of row i of `queries`.
+    """
+    task = tfrs.tasks.Retrieval(
+        loss=tf.keras.losses.CategoricalCrossentropy(from_logits=True, reduction=tf.keras.losses.Reduction.NONE),
+        temperature=temperature,
+        remove_accidental_hits=True,
+    )
+
+    # The task relies on autograph, which Keras 3 does not apply to a `compute_loss`.
+    @tf.function
+    def loss(
+        *,
+        queries: tf.Tensor,
+        candidates: tf.Tensor,
+        candidate_ids: tf.Tensor,
+        sampling_probabilities: tf.Tensor,
+        sample_weights: tf.Tensor,
+    ) -> tf.Tensor:
+        return task(
+            queries,
+            candidates,
+            sample_weight=sample_weights,
+            candidate_sampling_probability=sampling_probabilities,
+            candidate_ids=candidate_ids,
+            compute_metrics=False,
+            compute_batch_metrics=False,
+        )
+
+    return loss
+
+
+def brute_force_index(item_vectors: Any) -> tfrs.layers.factorized_top_k.BruteForce:
+    """Builds the exact index over the catalogue.
+
+    Args:
+      item_vectors: [items, dim] float32, in the catalogue's order.
+
+    Returns:
+      A layer: `scores, rows = index(queries, k=k)` with queries [batch, dim] and k a scalar, rows int32 [batch, k].
+    """
+    vectors = tf.convert_to_tensor(item_vectors, tf.float32)
+    index = tfrs.layers.factorized_top_k.BruteForce()
+    index.index(vectors, tf.range(vectors.shape[0], dtype=tf.int32))
+    return index
+
+
+def candidates(index: tfrs.layers.factorized_top_k.BruteForce) -> tf.Variable:
+    """Returns the variable [items, dim] in which `index` keeps its vectors."""
+    return index._candidates

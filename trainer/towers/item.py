@@ -1,0 +1,103 @@
+"""The item tower: what an item is, with or without a past."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import keras
+import tensorflow as tf
+
+from pipeline import schema
+
+ID_DROPOUT = 0.1
+_SMALL = 0.02
+
+
+class ItemTower(keras.layers.Layer):
+    """Turns items into vectors of length 1.
+
+    The projected text is the ground; what is learned about the id, the brand, the category and the price is added
+    to it. An item without training events has the id vector 0, which stands for all new ones: it is trained by
+    showing it, in a tenth of the cases, in place of an item's own.
+
+    Args:
+      dimension: width of the vectors.
+      hidden: widths of the hidden layers.
+      id_vectors: how many ids have a vector, the 0 included; 0 leaves ids out.
+      sizes: number of values of each feature that is an index.
+      price: whether there is a `price_scaled`.
+      dropout: in the hidden layers.
+      l2: weight of the penalty on what is learned.
+      seed: of the id dropout.
+    """
+
+    def __init__(
+        self,
+        dimension: int,
+        *,
+        hidden: Sequence[int],
+        id_vectors: int,
+        sizes: Mapping[str, int],
+        price: bool,
+        dropout: float,
+        l2: float,
+        seed: int,
+    ) -> None:
+        super().__init__(name="item_tower")
+        small, penalty = keras.initializers.RandomNormal(stddev=_SMALL), keras.regularizers.L2(l2)
+        self.dimension = dimension
+        self.seeds = keras.random.SeedGenerator(seed)
+        self.ids = _embedding(id_vectors, dimension, "item_id", l2) if id_vectors else None
+        self.tables = {name: _embedding(size, dimension, name, l2) for name, size in sorted(sizes.items())}
+        self.price = keras.layers.Dense(dimension, kernel_initializer=small, name="price") if price else None
+        self.base = self.add_weight(name="base", shape=(dimension,), initializer=small)
+        self.hidden_layers = [keras.layers.Dense(width, "gelu", kernel_regularizer=penalty) for width in hidden]
+        self.dropout = keras.layers.Dropout(dropout, seed=seed)
+        self.residual = keras.layers.Dense(dimension, kernel_initializer="zeros", kernel_regularizer=penalty)
+
+    def call(
+        self,
+        features: Mapping[str, tf.Tensor],
+        id_places: tf.Tensor,
+        text: tf.Tensor | None,
+        training: bool = False,
+    ) -> tf.Tensor:
+        """Computes item vectors.
+
+        Args:
+          features: transformed item features, each [batch].
+          id_places: [batch] place in the table of id vectors, 0 for new items.
+          text: [batch, dim] projected text, or None.
+          training: whether ids and hidden units drop out.
+
+        Returns:
+          [batch, dim] float32.
+        """
+        parts = [] if text is None else [text]
+        if self.ids is not None:
+            if training:
+                kept = keras.random.uniform(tf.shape(id_places), seed=self.seeds) >= ID_DROPOUT
+                id_places = tf.where(kept, id_places, 0)
+            parts.append(self.ids(id_places))
+        for name, table in self.tables.items():
+            known = tf.cast(features[name] > 0, self.compute_dtype)
+            parts.append(table(features[name]) * known[:, tf.newaxis])
+        if self.price is not None:
+            parts.append(self.price(features[schema.FEATURE_PRICE][:, tf.newaxis]))
+        base = tf.cast(self.base, self.compute_dtype)
+        parts.append(tf.broadcast_to(base, [tf.shape(id_places)[0], self.dimension]))
+        total, state = tf.add_n(parts), tf.concat(parts, axis=-1)
+        for layer in self.hidden_layers:
+            state = self.dropout(layer(state), training=training)
+        vectors = total + self.residual(state)
+        return tf.math.l2_normalize(tf.cast(vectors, tf.float32), axis=-1)
+
+
+def _embedding(size: int, dimension: int, name: str, l2: float) -> keras.layers.Embedding:
+    return keras.layers.Embedding(
+        size,
+        dimension,
+        embeddings_initializer=keras.initializers.RandomNormal(stddev=_SMALL),
+        embeddings_regularizer=keras.regularizers.L2(l2),
+        name=name,
+    )

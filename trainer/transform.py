@@ -1,0 +1,58 @@
+"""The transform graphs that the pipeline made, as the trainer uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+import tensorflow_text  # noqa: F401  # registers the ops of tokenisers, without which the graph does not load
+import tensorflow_transform as tft
+
+from pipeline import schema
+from pipeline.config import Config
+from trainer.inputs import TIME_SIZES
+
+PRICE_BUCKETS = 10
+
+
+class EventTransform:
+    """Turns raw requests into transformed features with the graph of the event examples.
+
+    Args:
+      folder: output of the Transform step for events.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._layer = tft.TFTransformOutput(folder).transform_features_layer()
+        self._function = tf.function(self._layer, reduce_retracing=True)
+
+    def __call__(self, raw: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
+        """Transforms a batch of raw features, [batch, 1] or [batch, H] each."""
+        return self._function(dict(raw))
+
+
+def feature_sizes(event_folder: str, item_folder: str, config: Config) -> dict[str, int]:
+    """Says how many values each feature has that is an index.
+
+    Args:
+      event_folder: output of the Transform step for events.
+      item_folder: output of the Transform step for items.
+      config: names the context columns.
+
+    Returns:
+      The sizes by feature, 0 for missing and unknown included.
+    """
+    events, items = tft.TFTransformOutput(event_folder), tft.TFTransformOutput(item_folder)
+    sizes = {**TIME_SIZES, schema.FEATURE_PRICE_BUCKET: 1 + PRICE_BUCKETS}
+    for column in config.features.context:
+        name = schema.FEATURE_CONTEXT_PREFIX + column
+        sizes[name] = 1 + events.vocabulary_size_by_name(name)
+    vocabularies = {
+        schema.FEATURE_BRAND: (config.features.item.brand, schema.VOCABULARY_BRAND),
+        schema.FEATURE_CATEGORY: (config.features.item.category, schema.VOCABULARY_CATEGORY),
+        schema.FEATURE_CATEGORY_TOP: (config.features.item.category, schema.VOCABULARY_CATEGORY_TOP),
+    }
+    for name, (wanted, vocabulary) in vocabularies.items():
+        if wanted:
+            sizes[name] = 1 + items.vocabulary_size_by_name(vocabulary)
+    return sizes
