@@ -1,0 +1,158 @@
+"""How answers reach people and programs: tables on the terminal, JSON lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from serving.client import ScoredItem
+
+PROGRESS_AFTER_S = 2.0
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one question.
+
+    Args:
+      key: what was asked about, under the name that it has in JSON: ("user_id", "4711").
+      items: best first.
+      note: what a person should know, for example that the user is unknown.
+    """
+
+    key: tuple[str, str]
+    items: Sequence[ScoredItem]
+    note: str = ""
+
+    def line(self) -> str:
+        """Returns the answer as a line of JSON."""
+        items = [{"item_id": item.item_id, "score": item.score} for item in self.items]
+        return json.dumps({self.key[0]: self.key[1], "items": items}, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Where the answers go.
+
+    Args:
+      output: a file for JSON lines, replaced when all is written; None writes none.
+      as_json: print JSON lines; else, without `output`, tables for people.
+    """
+
+    output: Path | None
+    as_json: bool
+
+    def give(self, answers: Sequence[Answer]) -> None:
+        """Writes the answers.
+
+        Raises:
+          click.ClickException: if the file cannot be written.
+        """
+        if self.output is not None:
+            _write(answers, self.output)
+        if self.as_json:
+            for answer in answers:
+                click.echo(answer.line())
+        elif self.output is None:
+            _print_tables(answers)
+        else:
+            click.echo(f"{len(answers)} answers written to {self.output}")
+
+
+def delivery_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Adds --output and --json, passed on as `delivery`."""
+
+    @functools.wraps(function)
+    def collected(*, output: Path | None, as_json: bool, **others: Any) -> None:
+        function(delivery=Delivery(output, as_json), **others)
+
+    file = click.option(
+        "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the answers to this file, as --json."
+    )
+    flag = click.option("--json", "as_json", is_flag=True, help="Print the answers as JSON, one a line.")
+    return file(flag(collected))
+
+
+def ask_in_batches(values: Sequence[str], ask: Callable[[Sequence[str]], list[Answer]], what: str) -> list[Answer]:
+    """Asks about many values, a batch at a time; says how far it is once that takes more than two seconds.
+
+    Args:
+      values: what to ask about.
+      ask: answers one batch.
+      what: the values' name, for the progress line.
+
+    Returns:
+      All answers.
+    """
+    answers: list[Answer] = []
+    with _progress(len(values), what) as advance:
+        for start in range(0, len(values), BATCH):
+            answers.extend(ask(values[start : start + BATCH]))
+            advance(len(answers))
+    return answers
+
+
+def _write(answers: Sequence[Answer], output: Path) -> None:
+    temporary = output.with_name(f".{output.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.writelines(answer.line() + "\n" for answer in answers)
+        temporary.replace(output)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise click.ClickException(f"{output}: cannot be written: {error.strerror}") from error
+
+
+def _print_tables(answers: Sequence[Answer]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    for answer in answers:
+        title = f"[bold]{escape(answer.key[1])}[/]" + (f" · {escape(answer.note)}" if answer.note else "")
+        table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False)
+        table.add_column("", justify="right", style="dim")
+        table.add_column("title", overflow="fold", ratio=1)
+        table.add_column("item", style="cyan", no_wrap=True)
+        table.add_column("score", justify="right")
+        for rank, item in enumerate(answer.items, start=1):
+            table.add_row(str(rank), escape(item.title or "-"), escape(item.item_id), f"{item.score:.3f}")
+        console.print(table if answer.items else f"{title}: no item fits")
+        console.print()
+
+
+@contextlib.contextmanager
+def _progress(total: int, what: str) -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    progress = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = progress.add_task(what, total=total)
+    started_s = time.monotonic()
+    shown = False
+
+    def advance(done: int) -> None:
+        nonlocal shown
+        if not shown and time.monotonic() - started_s > PROGRESS_AFTER_S and progress.console.is_terminal:
+            progress.start()
+            shown = True
+        progress.update(task, completed=done)
+
+    try:
+        yield advance
+    finally:
+        if shown:
+            progress.stop()

@@ -1,0 +1,140 @@
+"""How a client's calls travel: over gRPC, or to a model loaded in the same process. One method is all they share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import grpc
+
+from serving.errors import Code, ServingError
+
+# method: the service that has it
+SERVICES = {
+    "Predict": "tensorflow.serving.PredictionService",
+    "GetModelMetadata": "tensorflow.serving.PredictionService",
+    "GetModelStatus": "tensorflow.serving.ModelService",
+}
+_CHANNEL_OPTIONS = (
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # gRPC waits a second before it tries a lost server again, longer than the client's first retries.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+)
+
+
+class Transport(Protocol):
+    """What carries calls."""
+
+    def call(self, method: str, request: bytes, timeout_s: float) -> bytes:
+        """Carries one call.
+
+        Args:
+          method: a key of SERVICES.
+          request: the serialised request.
+          timeout_s: when to give up.
+
+        Returns:
+          The serialised response.
+
+        Raises:
+          ServingError: what the call was answered with; UNAVAILABLE if nobody answers.
+        """
+
+    def close(self) -> None:
+        """Lets go of what the transport holds."""
+
+
+class GrpcTransport:
+    """Calls a server over gRPC: ours, or the stock TensorFlow Serving. Reuses one connection; loads no TensorFlow.
+
+    Args:
+      address: HOST:PORT.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._channel = grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
+        self._methods: dict[str, Any] = {
+            method: self._channel.unary_unary(f"/{service}/{method}") for method, service in SERVICES.items()
+        }
+
+    def call(self, method: str, request: bytes, timeout_s: float) -> bytes:
+        """Carries one call, as `Transport.call`."""
+        try:
+            response: bytes = self._methods[method](request, timeout=timeout_s)
+        except grpc.RpcError as error:
+            raise ServingError(Code(error.code().value[0]), str(error.details())) from error
+        return response
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._channel.close()
+
+
+class LocalTransport:
+    """Calls a model loaded in this process, by the code that the embedded server runs. Loads TensorFlow.
+
+    Args:
+      path: a model's base path, of which the newest version is taken, or the folder of one version.
+      name: the name that requests use.
+
+    Raises:
+      FileNotFoundError: if there is no version.
+    """
+
+    def __init__(self, path: Path, name: str = "aisle") -> None:
+        from serving.model_store import ModelStore
+        from serving.monitoring import Monitor
+        from serving.service import ModelService
+        from serving.versions import specific
+
+        self.folder = find_version(path)
+        self._store = ModelStore(name, self.folder.parent, policy=specific(int(self.folder.name)))
+        self._store.poll()
+        service = ModelService({name: self._store}, Monitor())
+        self._methods = _local_methods(service)
+
+    def call(self, method: str, request: bytes, timeout_s: float) -> bytes:
+        """Runs one call, as `Transport.call`."""
+        run, request_class = self._methods[method]
+        response: bytes = run(request_class.FromString(request), timeout_s).SerializeToString()
+        return response
+
+    def close(self) -> None:
+        """Frees the model."""
+        self._store.stop()
+
+
+def find_version(path: Path) -> Path:
+    """Finds the folder of the version that `path` means.
+
+    Args:
+      path: a version's folder, or a base path, of which the highest version is taken.
+
+    Raises:
+      FileNotFoundError: if there is none.
+    """
+    from serving.versions import VERSION_NAME, list_versions
+
+    path = path.resolve()
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path}: is no folder; expected DIR/serving/NAME or one of its versions")
+    if VERSION_NAME.fullmatch(path.name) and (path / "saved_model.pb").is_file():
+        return path
+    versions = list_versions(path)
+    if not versions:
+        raise FileNotFoundError(f"{path}: holds no version; expected folders with a number as their name")
+    return next(iter(versions.values()))
+
+
+def _local_methods(service: Any) -> dict[str, tuple[Any, Any]]:
+    from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
+
+    return {
+        "Predict": (service.predict, predict_pb2.PredictRequest),
+        "GetModelMetadata": (service.get_model_metadata, get_model_metadata_pb2.GetModelMetadataRequest),
+        "GetModelStatus": (service.get_model_status, get_model_status_pb2.GetModelStatusRequest),
+    }
