@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import datetime
 import logging
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from pipeline.run_folder import RunFolder, write_json
 
 _log = logging.getLogger(__name__)
 _REASON_LINES = 24
+_BEAM_SUFFIX = re.compile(r"\s*\[while running '[^']*'\]$")  # Beam adds its own step's name to a message
 
 # What runs one node; tests put their own here.
 Launch = Callable[[launcher.Launcher], Any]
@@ -143,7 +145,8 @@ class _Named(contextlib.AbstractContextManager[None]):
 
 def _reason(error: Exception) -> str:
     """The first lines of an error's message, or its name where it has none."""
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    text = _BEAM_SUFFIX.sub("", str(error).strip())
+    lines = [line for line in text.splitlines() if line.strip()]
     shown = lines[:_REASON_LINES]
     if len(lines) > len(shown):
         shown.append(f"... {len(lines) - len(shown)} more lines")

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import apache_beam as beam
-import pyarrow as pa
 import pyarrow.parquet as pq
 from tfx.dsl.components.base import base_beam_component, base_beam_executor, executor_spec
 from tfx.types import BaseChannel, Channel, standard_artifacts
@@ -32,7 +31,7 @@ class _WriteItems(beam.DoFn):
         group, groups = element
         table = pq.ParquetFile(self._items).read_row_group(group)
         path = records.shard_path(Path(self._examples), SPLIT, group, groups)
-        yield records.write_examples(path, item_batches(pa.table(table)))
+        yield records.write_examples(path, item_batches(table))
 
 
 class ItemExampleGenSpec(ComponentSpec):
