@@ -14,7 +14,6 @@ from serving.transports import GrpcTransport
 from serving.warmup import WARMUP_FILE, read_requests
 
 VERSION = 1
-LOAD_TIMEOUT_S = 300.0
 CALL_TIMEOUT_S = 60.0
 
 

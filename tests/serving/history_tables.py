@@ -1,0 +1,25 @@
+"""A histories.parquet as a run writes it."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+AS_OF = 1_700_000_000
+DAY = 86_400
+NAMES = ("user_id", "history_item_ids", "history_event_types", "history_timestamps", "seen_item_ids", "country")
+
+
+def write_histories(path: Path) -> None:
+    """Two users: anna in France with three events, bert in Germany with one that is older than a week."""
+    anna = (
+        "anna",
+        ["bread", "dates", "bread"],
+        ["view", "purchase", "view"],
+        [AS_OF - DAY, AS_OF - 2 * DAY, AS_OF - 30 * DAY],
+        ["dates"],
+        "FR",
+    )
+    bert = ("bert", ["eggs"], ["purchase"], [AS_OF - 20 * DAY], ["eggs"], "DE")
+    table = pa.table([list(column) for column in zip(anna, bert, strict=True)], names=list(NAMES))
+    pq.write_table(table.replace_schema_metadata({b"as_of": str(AS_OF).encode()}), path)
