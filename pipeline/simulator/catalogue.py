@@ -11,7 +11,7 @@ from pipeline.simulator.assortment import ASSORTMENTS, Assortment
 from pipeline.simulator.plan import Plan
 
 SLOTS = ("tone", "material", "style")  # the words of a title that customers have tastes for
-ZIPF_EXPONENT = 0.9
+ZIPF_EXPONENT = 0.75
 PRICE_REACH = 1.0  # relative prices count up to a factor of e
 
 _STREAM = 1  # of the seed

@@ -52,9 +52,9 @@ def build_customers(plan: Plan) -> Customers:
     users = plan.users
     joined = np.where(rng.random(users) < LATE_SHARE, rng.integers(plan.start_s, plan.end_s, users), plan.start_s)
     joined[0] = plan.start_s
-    weights = rng.uniform(0.7, 1.3, (users, len(LIKES)))
+    weights = rng.uniform(0.8, 1.5, (users, len(LIKES)))
     weights[:, -1] *= -1.0
-    personas = rng.normal(0.0, 1.0, (PERSONAS, len(ASSORTMENTS)))
+    personas = rng.normal(0.0, 1.3, (PERSONAS, len(ASSORTMENTS)))
     taste = personas[rng.integers(0, PERSONAS, users)] + rng.normal(0.0, 0.6, (users, len(ASSORTMENTS)))
     return Customers(
         user_ids=tuple(f"U{number + 1:07d}" for number in range(users)),
