@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -22,7 +21,7 @@ from pipeline.components.infra_check import InfraCheck
 from pipeline.components.item_example_gen import SPLIT as ITEM_SPLIT
 from pipeline.components.item_example_gen import ItemExampleGen
 from pipeline.components.pusher import Pusher
-from pipeline.components.schema_gen import SchemaGen
+from pipeline.components.schema_gen import SchemaGen, Table
 from pipeline.components.table_gen import TableGen
 from pipeline.components.trainer import Trainer
 from pipeline.config import Config
@@ -52,7 +51,7 @@ NODE_IDS = (
 
 # What of the configuration each step reads. A key that is missing here would let a changed setting go
 # unnoticed: the step sees the default in its place.
-_TABLES = ("tables", "split", "features.context", "runner.event_buckets")
+_TABLES = ("tables", "split.test_start", "features.context", "runner.event_buckets")
 _EXAMPLES = (
     "split",
     "features.history.length",
@@ -61,8 +60,30 @@ _EXAMPLES = (
     "training.event_weights",
 )
 _SCHEMAS = ("features.history.length", "features.context", "training.event_weights")
-_FEATURES = ("features", "encoder.kind", "encoder.preset", "encoder.sequence_length")
-_TRAINING = ("seed", "split", "features", "encoder", "model", "training", "gate", "serving")
+_TOKENS = ("encoder.kind", "encoder.preset", "encoder.sequence_length")
+_FEATURES: dict[Table, tuple[str, ...]] = {
+    "events": (
+        "features.history.length",
+        "features.time",
+        "features.context",
+        "features.query",
+        "features.user_buckets",
+        *_TOKENS,
+    ),
+    "items": ("features.item", *_TOKENS),
+}
+_TRAINING = (
+    "seed",
+    "split",
+    "features",
+    "encoder",
+    "model",
+    "training",
+    "gate.task",
+    "gate.metric",
+    "serving",
+)
+_EVALUATION = (*_TRAINING, "gate")
 
 
 @dataclass(frozen=True)
@@ -106,14 +127,13 @@ class _Features:
     transform: BaseComponent
 
 
-def build(config: Config, locations: Locations, metadata: Any = None, beam_args: Sequence[str] = ()) -> Pipeline:
+def build(config: Config, locations: Locations, metadata: Any = None) -> Pipeline:
     """Builds the pipeline of a shop.
 
     Args:
       config: the shop's configuration.
       locations: where things go.
       metadata: ML Metadata's connection; None where the orchestrator brings its own.
-      beam_args: options for Apache Beam before those of the configuration.
 
     Returns:
       The pipeline, its steps in the order of `NODE_IDS`.
@@ -144,7 +164,7 @@ def build(config: Config, locations: Locations, metadata: Any = None, beam_args:
         components=[table_gen, event_examples, item_examples, *paired, trainer, *judges],
         enable_cache=True,
         metadata_connection_config=metadata,
-        beam_pipeline_args=[*beam_args, *config.runner.beam_args],
+        beam_pipeline_args=list(config.runner.beam_args),
     )
 
 
@@ -152,7 +172,7 @@ def _steps(features: _Features) -> tuple[BaseComponent, ...]:
     return features.schema_gen, features.statistics, features.validator, features.transform
 
 
-def _features(config: Config, table: Any, examples: BaseComponent) -> _Features:
+def _features(config: Config, table: Table, examples: BaseComponent) -> _Features:
     """Schema, statistics, validation and Transform of one table's examples."""
     kind = "Event" if table == "events" else "Item"
     schema_gen = SchemaGen(
@@ -179,7 +199,7 @@ def _features(config: Config, table: Any, examples: BaseComponent) -> _Features:
         disable_statistics=True,
         disable_analyzer_cache=True,
         custom_config={
-            "config": fingerprint.narrowed(config, _FEATURES),
+            "config": fingerprint.narrowed(config, _FEATURES[table]),
             "code": fingerprint.of_code("pipeline.preprocessing"),
         },
     ).with_id(f"{kind}Transform")
@@ -228,7 +248,7 @@ def _judges(
         tables=table_gen.outputs["tables"],
         cases=event_examples.outputs["cases"],
         evaluate_fn=EVALUATE_FN,
-        config=fingerprint.narrowed(config, _TRAINING),
+        config=fingerprint.narrowed(config, _EVALUATION),
         code=fingerprint.of_code("pipeline.components.evaluator", EVALUATE_FN.rpartition(".")[0]),
     )
     infra_check = InfraCheck(

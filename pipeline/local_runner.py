@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from absl import flags
 from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
@@ -31,6 +32,7 @@ from pipeline.run_folder import RunFolder, write_json
 
 _log = logging.getLogger(__name__)
 _REASON_LINES = 24
+_BYTE_BATCHES = "tfxio_use_byte_size_batching"
 _BEAM_SUFFIX = re.compile(r"\s*\[while running '[^']*'\]$")  # Beam adds its own step's name to a message
 
 # What runs one node; tests put their own here.
@@ -76,6 +78,7 @@ def run(config: Config, folder: RunFolder, lines: StepLines, launch: Launch = la
       StepError: naming the step that failed.
     """
     started = time.monotonic()
+    _batch_by_bytes()
     folder.discard_orphans()
     connection = metadata.sqlite_metadata_connection_config(str(folder.metadata))
     with metadata.Metadata(connection) as records:
@@ -94,6 +97,15 @@ def run(config: Config, folder: RunFolder, lines: StepLines, launch: Launch = la
         done.seconds = time.monotonic() - started
         _keep_steps(folder, done, run_id)
     return done
+
+
+def _batch_by_bytes() -> None:
+    """Makes TFX read batches of a fixed number of bytes instead of ones that Beam sizes by its stopwatch.
+
+    Sums of floats depend on what is summed together, and the same data must give the same features.
+    """
+    flags.FLAGS.mark_as_parsed()
+    flags.FLAGS[_BYTE_BATCHES].value = True
 
 
 def _run_step(

@@ -81,7 +81,7 @@ class _BuildBucket(beam.DoFn):
             pq.read_table(tables / "items.parquet", columns=["item_id"])["item_id"],
             _users(tables),
         )
-        counts = {
+        counts: Counts = {
             split: records.write_examples(
                 records.shard_path(Path(self._examples), split, bucket, buckets), built.batches(split)
             )

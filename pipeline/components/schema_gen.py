@@ -66,7 +66,7 @@ class SchemaGenSpec(ComponentSpec):
         "config": ExecutionParameter(type=str),
         "code": ExecutionParameter(type=str),
     }
-    INPUTS: ClassVar = {}
+    INPUTS: ClassVar[dict[str, ChannelParameter]] = {}
     OUTPUTS: ClassVar = {"schema": ChannelParameter(type=standard_artifacts.Schema)}
 
 

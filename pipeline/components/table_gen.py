@@ -97,7 +97,7 @@ class TableGenSpec(ComponentSpec):
         "sources": ExecutionParameter(type=str),
         "code": ExecutionParameter(type=str),
     }
-    INPUTS: ClassVar = {}
+    INPUTS: ClassVar[dict[str, ChannelParameter]] = {}
     OUTPUTS: ClassVar = {"tables": ChannelParameter(type=Tables)}
 
 
