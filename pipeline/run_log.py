@@ -7,10 +7,13 @@ import io
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TextIO, cast
 
+# These say every node's whole protocol buffer, or say everything twice.
+_CHATTY = ("absl", "tensorflow", "apache_beam")
 _FORMAT = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
 
 
@@ -74,10 +77,18 @@ def _logging_to(log: IO[str]) -> Iterator[None]:
     handler.setFormatter(logging.Formatter(_FORMAT))
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
+    chatty = {name: logging.getLogger(name).level for name in _CHATTY}
+    for name in chatty:
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
     try:
-        yield
+        # Shown, each once a place: a warning is never an error here, whatever the caller has asked for elsewhere.
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            yield
     finally:
         logging.captureWarnings(False)
+        for name, own_level in chatty.items():
+            logging.getLogger(name).setLevel(own_level)
         root.handlers[:] = handlers
         root.setLevel(level)
