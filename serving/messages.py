@@ -24,7 +24,7 @@ _KINDS = {
     "uint32": _Field.TYPE_UINT32,
     "uint64": _Field.TYPE_UINT64,
 }
-# message: its fields as "number name kind"; "*" repeats, "map" is a map from strings, "oneof" is one of a choice.
+# message: its fields as "number name kind"; "*" repeats, "map" is a map from strings, "oneof:NAME" one of a choice.
 _TENSORFLOW = {
     "TensorShapeProto.Dim": ("1 size int64", "2 name string"),
     "TensorShapeProto": ("2 dim *TensorShapeProto.Dim", "3 unknown_rank bool"),
@@ -43,7 +43,7 @@ _TENSORFLOW = {
         "16 uint32_val *uint32",
         "17 uint64_val *uint64",
     ),
-    "TensorInfo": ("1 name string", "2 dtype enum", "3 tensor_shape TensorShapeProto"),
+    "TensorInfo": ("1 name oneof:encoding string", "2 dtype enum", "3 tensor_shape TensorShapeProto"),
     "SignatureDef": (
         "1 inputs map TensorInfo",
         "2 outputs map TensorInfo",
@@ -54,9 +54,9 @@ _TENSORFLOW = {
 _SERVING = {
     "ModelSpec": (
         "1 name string",
-        "2 version oneof .google.protobuf.Int64Value",
+        "2 version oneof:version_choice .google.protobuf.Int64Value",
         "3 signature_name string",
-        "4 version_label oneof string",
+        "4 version_label oneof:version_choice string",
     ),
     "PredictRequest": ("1 model_spec ModelSpec", "2 inputs map .tensorflow.TensorProto", "3 output_filter *string"),
     "PredictResponse": ("1 outputs map .tensorflow.TensorProto", "2 model_spec ModelSpec"),
@@ -91,9 +91,9 @@ def _add_field(package: str, message: Any, text: str) -> None:
     field = message.field.add(name=name, number=int(number), label=_Field.LABEL_OPTIONAL)
     if kind.startswith("*"):
         field.label, kind = _Field.LABEL_REPEATED, kind[1:]
-    if rest[0] == "oneof":
+    if rest[0].startswith("oneof:"):
         if not message.oneof_decl:
-            message.oneof_decl.add(name="version_choice")
+            message.oneof_decl.add(name=rest[0].removeprefix("oneof:"))
         field.oneof_index = 0
     if rest[0] == "map":
         entry = message.nested_type.add(name="".join(part.title() for part in name.split("_")) + "Entry")

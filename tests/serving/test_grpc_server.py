@@ -177,7 +177,7 @@ def test_deadline_bounds_the_run(stub: Any, server: Any) -> None:
 
 
 def test_large_messages_pass(server: Any) -> None:
-    x = np.arange(3_000_000, dtype=np.float32)
+    x = np.arange(1_200_000, dtype=np.float32)
     made = half()
     made.inputs["x"].CopyFrom(tf.make_tensor_proto(x))
     with grpc.insecure_channel(server.grpc_address, options=[("grpc.max_receive_message_length", -1)]) as channel:
