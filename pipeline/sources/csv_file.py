@@ -9,19 +9,19 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
+from pipeline.sources.csv_rows import CsvRows, QuoteCounter
 from pipeline.sources.files import open_text
-from pipeline.sources.source import NOT_UTF8, WRONG_FIELDS, BadRow, SourceBatch, SourcePart, TableError, reading
+from pipeline.sources.source import SourceBatch, SourcePart, TableError, reading
 
-# Arrow parses block by block, and a row must fit into one: room for fields of millions of characters.
-BLOCK_BYTES = 8 << 20
+# Arrow parses block by block, and a row must fit into one. It reads 32 blocks ahead, so blocks are small; a file
+# in which a row does not fit (fields of a million characters) is read again in large ones.
+_BLOCK_BYTES = (1 << 20, 16 << 20)
+_BATCH_ROWS = 50_000
 _HEADER_BYTES = 1 << 20
 _DELIMITERS = {";": "';'", "\t": r'"\t"', "|": "'|'", ",": "','"}
 
@@ -45,27 +45,40 @@ class CsvFile:
         """Yields every column as strings; see `Source`."""
         if not self._names:
             return
-        rows = _RowNumbers(self._header_lines)
-        with open_text(self._part.path) as stream, reading(self._part.path), _parsing(self._part.path, rows):
-            for batch in self._parse(stream, names, rows.skip):
-                numbers = rows.number(batch.num_rows)
-                columns, numbers, undecodable = _decode(dict(zip(names, batch.columns, strict=True)), numbers)
-                yield SourceBatch(columns, numbers, [*rows.take_bad_rows(), *undecodable])
-        bad_rows = rows.take_bad_rows()
-        if bad_rows:
-            yield SourceBatch({name: pa.array([], pa.string()) for name in names}, np.zeros(0, np.int64), bad_rows)
+        rows = CsvRows(names, self._header_lines)
+        for block_bytes in _BLOCK_BYTES:
+            with reading(self._part.path):
+                try:
+                    yield from self._read(rows, block_bytes)
+                except pa.ArrowInvalid as error:
+                    if "straddl" not in str(error):
+                        raise
+                    rows.restart()
+                else:
+                    return
+        raise self._unclosed(rows, f"a row is longer than {_BLOCK_BYTES[-1] >> 20} MiB")
 
-    def _parse(self, stream: Any, names: Sequence[str], skip: Callable[[Any], str]) -> Iterator[pa.RecordBatch]:
+    def _read(self, rows: CsvRows, block_bytes: int) -> Iterator[SourceBatch]:
+        with open_text(self._part.path) as stream:
+            counter = QuoteCounter(stream)
+            for batch in self._parse(counter, rows, block_bytes):
+                rows.add(batch)
+                if rows.waiting >= _BATCH_ROWS:
+                    yield rows.take()
+            rest = rows.take()
+            if counter.odd and rows.differs_from(counter.last_line(), self._part.delimiter, self._names):
+                raise self._unclosed(rows, "the file ends inside quotes")
+            if len(rest.rows) or rest.bad_rows:
+                yield rest
+
+    def _parse(self, stream: Any, rows: CsvRows, block_bytes: int) -> Iterator[pa.RecordBatch]:
         # Positions serve as names: headers may repeat names that nobody asked for.
-        positions = [str(self._names.index(name)) for name in names]
+        positions = [str(self._names.index(name)) for name in rows.names]
         read = arrow_csv.ReadOptions(
             use_threads=False,
-            block_size=BLOCK_BYTES,
+            block_size=block_bytes,
             column_names=[str(position) for position in range(len(self._names))],
             skip_rows=self._header_lines,
-        )
-        parse = arrow_csv.ParseOptions(
-            delimiter=self._part.delimiter, newlines_in_values=True, invalid_row_handler=skip
         )
         convert = arrow_csv.ConvertOptions(
             check_utf8=False,
@@ -73,55 +86,21 @@ class CsvFile:
             include_columns=positions,
             strings_can_be_null=False,
         )
+        parse = self._parse_options(rows.skip)
         try:
             yield from arrow_csv.open_csv(stream, read_options=read, parse_options=parse, convert_options=convert)
         except pa.ArrowInvalid as error:
             if "Empty CSV" not in str(error):  # a header and nothing else is a table without rows
                 raise
 
+    def _parse_options(self, skip: Callable[[Any], str]) -> arrow_csv.ParseOptions:
+        return arrow_csv.ParseOptions(delimiter=self._part.delimiter, newlines_in_values=True, invalid_row_handler=skip)
 
-class _RowNumbers:
-    """Keeps the rows' numbers in the file true while Arrow leaves rows out."""
-
-    def __init__(self, header_lines: int) -> None:
-        self.done = 0
-        self._header_lines = header_lines
-        self._skipped: list[
-            int
-        ] = []  # for each row left out: how many rows came before it, less those left out, plus 1
-        self._bad_rows: list[BadRow] = []
-
-    def skip(self, row: Any) -> str:
-        """Arrow's handler of rows with too few or too many fields."""
-        number = row.number - self._header_lines
-        self._skipped.append(number - len(self._skipped))
-        found = f"{row.actual_columns} fields for {row.expected_columns} columns: {row.text[:80]}"
-        self._bad_rows.append(BadRow(WRONG_FIELDS, number, found))
-        return "skip"
-
-    def number(self, count: int) -> npt.NDArray[np.int64]:
-        """Numbers the next `count` rows that Arrow hands over."""
-        kept = np.arange(self.done + 1, self.done + count + 1, dtype=np.int64)
-        self.done += count
-        return kept + np.searchsorted(np.asarray(self._skipped, np.int64), kept, side="right")
-
-    def take_bad_rows(self) -> list[BadRow]:
-        """Returns the rows left out since the last call."""
-        taken, self._bad_rows = self._bad_rows, []
-        return taken
-
-
-@contextmanager
-def _parsing(path: str, rows: _RowNumbers) -> Iterator[None]:
-    try:
-        yield
-    except pa.ArrowInvalid as error:
-        if "straddl" not in str(error):
-            raise
-        raise TableError(
-            f"{path}: after row {rows.done:,} a row is longer than {BLOCK_BYTES >> 20} MiB. Most likely a quote "
-            'character (") is opened and never closed; double the quotes inside fields ("") and export again'
-        ) from error
+    def _unclosed(self, rows: CsvRows, what: str) -> TableError:
+        return TableError(
+            f'{self._part.path}: {what}, near row {rows.last + 1:,}. Most likely a quote character (") is opened '
+            'and never closed; double the quotes inside fields ("") and export again'
+        )
 
 
 def _read_header(part: SourcePart) -> tuple[tuple[str, ...], int]:
@@ -149,23 +128,3 @@ def _check_delimiter(part: SourcePart, header: str) -> None:
             f"{part.path}: the header has one column, '{header[:80]}', because 'delimiter' is {part.delimiter!r}; "
             f"it looks like {_DELIMITERS[guess]}: set tables.{part.table}.delimiter: {_DELIMITERS[guess]}"
         )
-
-
-def _decode(
-    columns: dict[str, pa.Array], numbers: npt.NDArray[np.int64]
-) -> tuple[dict[str, pa.Array], npt.NDArray[np.int64], list[BadRow]]:
-    """Makes strings of bytes; rows that are not UTF-8 are left out."""
-    try:
-        return {name: array.cast(pa.string()) for name, array in columns.items()}, numbers, []
-    except pa.ArrowInvalid:
-        fine = np.ones(len(numbers), bool)
-        bad_rows = []
-        for array in columns.values():
-            for index, value in enumerate(array.to_pylist()):
-                text = value.decode("utf-8", errors="replace")
-                if fine[index] and "\ufffd" in text and text.encode() != value:
-                    fine[index] = False
-                    bad_rows.append(BadRow(NOT_UTF8, int(numbers[index]), text[:80]))
-        kept = pa.array(fine)
-        strings = {name: array.filter(kept).cast(pa.string()) for name, array in columns.items()}
-        return strings, numbers[fine], bad_rows
