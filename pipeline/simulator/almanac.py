@@ -78,8 +78,9 @@ def _holidays_of(country: str, days: list[datetime.date]) -> list[str]:
     public = holidays.country_holidays(country, years=years, language="en_US")
     gifts = holidays.country_holidays("US", years=years, categories=("public", "unofficial"), language="en_US")
     found = dict.fromkeys(days, "")
-    # Later ones win: the nearest holiday to prepare for, then the day itself.
-    for day, name in sorted(gifts.items(), reverse=True):
+    # Later ones win: the nearest holiday to prepare for, then the day itself. Names of one day come joined.
+    named = [(day, name) for day, joined in sorted(gifts.items(), reverse=True) for name in joined.split("; ")]
+    for day, name in named:
         for ahead in range(RUN_UP_DAYS.get(name, -1) + 1):
             before = day - datetime.timedelta(days=ahead)
             if before in found:

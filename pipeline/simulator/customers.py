@@ -14,6 +14,7 @@ from pipeline.simulator.plan import Plan
 PERSONAS = 8
 LATE_SHARE = 0.3  # of the customers come only after the first day
 LIKES = ("tone", "material", "style", "tone")  # slots of the words liked; the last one is disliked
+LIKED_SLOTS = tuple(SLOTS.index(slot) for slot in LIKES)
 
 _STREAM = 2  # of the seed
 

@@ -27,6 +27,18 @@ _MAX_VISITS = 8
 
 
 @dataclass(frozen=True)
+class _Wishes:
+    """What visitors come for, one row for each session; `taste` is the customer whose tastes a visitor has."""
+
+    start_s: Ints
+    taste: Ints
+    known: Mask
+    category: Ints
+    item: Ints
+    query_form: Ints
+
+
+@dataclass(frozen=True)
 class _Visits:
     """One row for each item looked at; `first` marks the first visit of a session, `sure` a re-purchase."""
 
@@ -61,39 +73,22 @@ class Visitors:
         Returns:
           Their events, session after session.
         """
-        count = len(start_s)
-        customers = self._world.customers
-        here = np.searchsorted(customers.joined_s, start_s, side="right")
-        taste = np.searchsorted(self._activity, rng.random(count) * self._activity[here], side="right") - 1
-        taste = np.minimum(taste, here - 1)
-        known = rng.random(count) >= ANONYMOUS_SHARE
-        category = self._chooser.categories(taste, customers.country[taste], start_s, rng)
-        wanted = self._chooser.items_of_category(taste, category, start_s, rng)
-        searching = rng.random(count) < SEARCH_SHARE
-        form = np.where(searching, rng.integers(1, len(QUERY_FORMS), count), 0)
-        visits = np.minimum(rng.geometric(_VISITS_CONTINUE, count), _MAX_VISITS)
-        session = np.repeat(np.arange(count), visits)
+        wishes = self._wishes(start_s, rng)
+        visits = np.minimum(rng.geometric(_VISITS_CONTINUE, len(start_s)), _MAX_VISITS)
+        session = np.repeat(np.arange(len(start_s)), visits)
         first = np.concatenate([[True], session[1:] != session[:-1]])
-        item = self._further_items(
-            taste=taste,
-            category=category,
-            wanted=wanted,
-            searching=searching,
-            start_s=start_s,
-            session=session,
-            first=first,
-            rng=rng,
-        )
+        item = self._items(wishes, session, first, rng)
+        searched = wishes.query_form > 0
         return self._funnel(
             _Visits(
                 session=first_session + session,
                 first=first,
-                taste=taste[session],
-                user=np.where(known, taste, -1)[session],
+                taste=wishes.taste[session],
+                user=np.where(wishes.known, wishes.taste, -1)[session],
                 item=item,
                 start_s=start_s[session],
-                query_item=np.where(searching, wanted, -1)[session],
-                query_form=form[session],
+                query_item=np.where(searched, wishes.item, -1)[session],
+                query_form=wishes.query_form[session],
                 sure=False,
             ),
             rng,
@@ -126,26 +121,30 @@ class Visitors:
         wait = cycle * DAY_S * (1 + REBUY_JITTER * rng.uniform(-1, 1, len(bought)))
         return Rebuys(bought.timestamp + wait.astype(np.int64), bought.user, bought.item).where(again)
 
-    def _further_items(
-        self,
-        *,
-        taste: Ints,
-        category: Ints,
-        wanted: Ints,
-        searching: Mask,
-        start_s: Ints,
-        session: Ints,
-        first: Mask,
-        rng: np.random.Generator,
-    ) -> Ints:
+    def _wishes(self, start_s: Ints, rng: np.random.Generator) -> _Wishes:
+        """Draws who comes, among those who are customers by then, and for what."""
+        count = len(start_s)
+        customers = self._world.customers
+        here = np.searchsorted(customers.joined_s, start_s, side="right")
+        taste = np.searchsorted(self._activity, rng.random(count) * self._activity[here], side="right") - 1
+        taste = np.minimum(taste, here - 1)
+        known = rng.random(count) >= ANONYMOUS_SHARE
+        category = self._chooser.categories(taste, customers.country[taste], start_s, rng)
+        wanted = self._chooser.items_of_category(taste, category, start_s, rng)
+        searching = rng.random(count) < SEARCH_SHARE
+        form = np.where(searching, rng.integers(1, len(QUERY_FORMS), count), 0)
+        return _Wishes(start_s, taste, known, category, wanted, form)
+
+    def _items(self, wishes: _Wishes, session: Ints, first: Mask, rng: np.random.Generator) -> Ints:
         """Returns the item of each visit: the wanted one first, then others that the search or the shelf shows."""
-        item = wanted[session]
-        found = ~first & searching[session]
-        rows = session[found]
-        item[found] = self._chooser.items_like(taste[rows], wanted[rows], start_s[rows], rng)
-        browsed = ~first & ~searching[session]
-        rows = session[browsed]
-        item[browsed] = self._chooser.items_of_category(taste[rows], category[rows], start_s[rows], rng)
+        item = wishes.item[session]
+        searched = wishes.query_form[session] > 0
+        found, browsed = session[~first & searched], session[~first & ~searched]
+        start_s, taste = wishes.start_s, wishes.taste
+        item[~first & searched] = self._chooser.items_like(taste[found], wishes.item[found], start_s[found], rng)
+        item[~first & ~searched] = self._chooser.items_of_category(
+            taste[browsed], wishes.category[browsed], start_s[browsed], rng
+        )
         return item
 
     def _funnel(self, visits: _Visits, rng: np.random.Generator) -> Events:

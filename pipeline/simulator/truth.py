@@ -21,14 +21,13 @@ from pipeline.simulator import sessions
 from pipeline.simulator.arrays import Floats, Ints
 from pipeline.simulator.assortment import ASSORTMENTS, COUNTRIES, WEATHERS
 from pipeline.simulator.catalogue import vocabulary_texts
-from pipeline.simulator.customers import LIKES
+from pipeline.simulator.customers import LIKED_SLOTS
 from pipeline.simulator.effects import base
 from pipeline.simulator.rows import file_order
 from pipeline.simulator.world import World
 
 SHOP_FILE, USERS_FILE, ITEMS_FILE = "truth.json", "truth_users.parquet", "truth_items.parquet"
 _DECIMALS = 6
-_DISLIKE = len(LIKES) - 1
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,8 @@ def write_truth(world: World, folder: Path) -> None:
         "joined": pa.array(customers.joined_s),
         "activity": _rounded(customers.activity),
         "category_taste": _lists(_rounded(customers.category_taste.ravel()), len(ASSORTMENTS)),
-        "liked_words": _lists(pa.array(customers.liked_words.ravel()), len(LIKES)),
-        "liked_weights": _lists(_rounded(customers.liked_weights.ravel()), len(LIKES)),
+        "liked_words": _lists(pa.array(customers.liked_words.ravel()), len(LIKED_SLOTS)),
+        "liked_weights": _lists(_rounded(customers.liked_weights.ravel()), len(LIKED_SLOTS)),
         "price_sensitivity": _rounded(customers.price_sensitivity),
     }
     items = {
@@ -177,7 +176,7 @@ def true_appeal(truth: Truth, user_id: str) -> Floats:
     if row is None:
         return np.zeros(len(truth.item_ids))
     appeal = -truth.price_sensitivity[row] * truth.relative_price
-    for column, slot in enumerate((0, 1, 2, 0)):
+    for column, slot in enumerate(LIKED_SLOTS):
         appeal = appeal + truth.liked_weights[row, column] * (truth.words[:, slot] == truth.liked_words[row, column])
     return appeal
 

@@ -10,7 +10,7 @@ from pipeline.simulator import effects
 from pipeline.simulator.almanac import Almanac, build_almanac, day_of
 from pipeline.simulator.arrays import Floats, Ints
 from pipeline.simulator.catalogue import Catalogue, build_catalogue
-from pipeline.simulator.customers import Customers, build_customers
+from pipeline.simulator.customers import LIKED_SLOTS, Customers, build_customers
 from pipeline.simulator.plan import Plan
 
 
@@ -54,10 +54,10 @@ class World:
     def appeal(self, users: Ints, items: Ints) -> Floats:
         """Returns how much each item appeals to each user by its words and price; shapes as of `users`, broadcast."""
         customers, catalogue = self.customers, self.catalogue
-        tone, material, style = (catalogue.words[items, slot] for slot in range(3))
         score = -customers.price_sensitivity[users] * catalogue.relative_price[items]
-        for column, word in enumerate((tone, material, style, tone)):
-            score += customers.liked_weights[users, column] * (customers.liked_words[users, column] == word)
+        for column, slot in enumerate(LIKED_SLOTS):
+            liked = customers.liked_words[users, column] == catalogue.words[items, slot]
+            score += customers.liked_weights[users, column] * liked
         return score
 
 

@@ -155,6 +155,16 @@ def test_csv_lines_are_read_back_by_the_standard_library() -> None:
     assert csv_lines(table.slice(0, 0)) == b""
 
 
+def test_a_holiday_to_prepare_for_is_found_where_two_fall_on_one_day(tmp_path: Path) -> None:
+    # In 2022 Father's Day was on 19 June, a public holiday in the country whose list of such days is used.
+    simulate(Plan(users=9, items=20, events=600, seed=1, start=datetime.date(2022, 6, 1), days=25), tmp_path / "shop")
+    names: dict[str, set[str]] = {}
+    for row in rows(tmp_path / "shop" / "events.csv"):
+        names.setdefault(row["timestamp"][:10], set()).add(row["holiday"])
+    assert names["2022-06-18"] == {"Father's Day"}
+    assert names["2022-06-21"] == {""}
+
+
 def peak_kib(events: int, folder: Path) -> int:
     code = (
         "import pathlib; from pipeline.simulator import Plan, simulate; "

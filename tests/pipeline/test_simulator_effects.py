@@ -15,7 +15,7 @@ import pytest
 from scipy import stats
 
 from pipeline.simulator import Context, Plan, Truth, read_truth, simulate, true_preferences
-from pipeline.simulator.customers import LIKES
+from pipeline.simulator.customers import LIKED_SLOTS
 from pipeline.simulator.truth import category_preferences, true_appeal
 
 PLAN = Plan(users=1_500, items=450, events=260_000, seed=3)
@@ -109,11 +109,11 @@ def test_customers_look_at_the_categories_they_like(shop: Shop) -> None:
     assert np.mean(by_customer) > 0.6
 
 
-@pytest.mark.parametrize("column", range(len(LIKES)))
+@pytest.mark.parametrize("column", range(len(LIKED_SLOTS)))
 def test_customers_look_at_the_words_they_like_and_avoid_the_disliked_one(shop: Shop, column: int) -> None:
     views = shop.events[(shop.events["event_type"] == "view") & (shop.events["user_id"] != "")]
     users = views["user_id"].map(shop.truth.user_rows).to_numpy()
-    words = shop.truth.words[views["row"], (0, 1, 2, 0)[column]]
+    words = shop.truth.words[views["row"], LIKED_SLOTS[column]]
     hits, expected = 0.0, 0.0
     for word in np.unique(shop.truth.liked_words[:, column]):
         caring = shop.truth.liked_words[users, column] == word
