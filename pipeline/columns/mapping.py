@@ -74,12 +74,15 @@ class Mapping:
     def missing(self, mapped: MappedColumn, name: str, names: Iterable[str]) -> TableError:
         """The error for a column that a file lacks."""
         key = f"tables.{self.part.table}.columns.{mapped.column.name}"
-        what = "which is listed" if mapped.listed else f"which every row of {self.part.table} needs"
-        has = ", ".join(names)
-        remedy = f"set {key} to the column that says {mapped.column.meaning}"
+        needed_by = f"{key} names it" if mapped.listed else f"every row of {self.part.table} needs it"
+        remedy = f"Set {key} to the column that says: {mapped.column.meaning}"
         if not mapped.column.required:
-            remedy += ", or take it out"
-        return TableError(f"{self.part.path}: has no column '{name}', {what}; its columns are: {has}. {remedy}")
+            remedy += "; or take the line out"
+        elif mapped.column.name == "event_type":
+            remedy += "; or give all rows one under constants"
+        return TableError(
+            f"{self.part.path}: has no column '{name}', and {needed_by}. Its columns: {', '.join(names)}. {remedy}"
+        )
 
 
 def map_columns(config: Config, part: SourcePart) -> Mapping:
