@@ -1,0 +1,97 @@
+"""Writes the SavedModel that is judged, pushed and served, with its warm-up requests and its contract."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import tensorflow as tf
+
+from pipeline.config import Config
+from trainer import contract
+from trainer.catalogue import Catalogue
+from trainer.signatures import ServedModel, Towers, build_signatures
+from trainer.warmup import write_warmup
+
+CONTRACT_FILE = "assets.extra/contract.json"
+
+
+def export_model(
+    folder: Path,
+    *,
+    model: Towers,
+    catalogue: Catalogue,
+    item_vectors: npt.NDArray[np.float32],
+    event_transform_graph: str,
+    item_transform_graph: str,
+    tables_dir: str,
+    config: Config,
+    now: datetime.datetime | None = None,
+) -> None:
+    """Exports a trained model; `folder` appears when all of it is written.
+
+    Args:
+      folder: of the SavedModel; what is there is replaced.
+      model: the trained towers.
+      catalogue: the items, in the order of the model's rows.
+      item_vectors: [items, dim], what `model.item_vectors` gives for the whole catalogue.
+      event_transform_graph: folder of the Transform step's output for events.
+      item_transform_graph: the same for items.
+      tables_dir: the tables, which say what time the model knows.
+      config: the shop.
+      now: the moment that the contract names; without it the clock's.
+
+    Raises:
+      ValueError: if a vector is not finite, or vectors and catalogue do not fit.
+    """
+    served = ServedModel(
+        config,
+        model=model,
+        catalogue=catalogue,
+        item_vectors=item_vectors,
+        event_transform_graph=event_transform_graph,
+        item_transform_graph=item_transform_graph,
+    )
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    tf.saved_model.save(served, str(partial), signatures=build_signatures(served, config))
+    write_warmup(partial, catalogue, config)
+    described = contract.describe_model(
+        config,
+        items=len(item_vectors),
+        dimension=item_vectors.shape[1],
+        period=_period(tables_dir),
+        now=now or datetime.datetime.now(datetime.UTC),
+    )
+    text = json.dumps(described, indent=2, ensure_ascii=False)
+    (partial / CONTRACT_FILE).write_text(text + "\n", encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def _period(tables_dir: str) -> tuple[int, int]:
+    """Finds the first and the last event of the tables, seconds since 1970 UTC; zeros without any."""
+    ends: list[tuple[int, int]] = []
+    for path in sorted(Path(tables_dir, "events").glob("bucket-*.parquet")):
+        file = pq.ParquetFile(path)
+        column = file.schema_arrow.get_field_index("timestamp")
+        for group in range(file.metadata.num_row_groups):
+            known = file.metadata.row_group(group).column(column).statistics
+            if known is not None and known.has_min_max:
+                ends.append((known.min, known.max))
+            elif file.metadata.row_group(group).num_rows:
+                ends.append(_ends(file.read_row_group(group, columns=["timestamp"])["timestamp"]))
+    return (min(first for first, _ in ends), max(last for _, last in ends)) if ends else (0, 0)
+
+
+def _ends(timestamps: Any) -> tuple[int, int]:
+    found = pc.min_max(timestamps).as_py()
+    return int(found["min"]), int(found["max"])
