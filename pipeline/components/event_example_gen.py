@@ -103,7 +103,7 @@ class _JoinParts(beam.DoFn):
         self._cases = cases
 
     @override
-    def process(self, element: None, counts: list[Counts]) -> None:
+    def process(self, element: None, counts: list[Counts]) -> Iterator[Counts]:
         cases = Path(self._cases)
         for name in CASE_TABLES:
             parts = [_part_path(cases, name, bucket) for bucket in range(len(counts))]
@@ -113,6 +113,7 @@ class _JoinParts(beam.DoFn):
         shutil.rmtree(cases / _PARTS)
         total = {name: sum(bucket[name] for bucket in counts) for name in sorted(counts[0])}
         (cases / REPORT_FILE).write_text(json.dumps(total, indent=2) + "\n", encoding="utf-8")
+        yield total
 
 
 def _buckets(tables: Path) -> list[Path]:

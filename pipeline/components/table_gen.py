@@ -23,7 +23,7 @@ from pipeline import tables
 from pipeline.artifacts import Tables
 from pipeline.components import payload
 from pipeline.config import parse_config
-from pipeline.report import TableReport
+from pipeline.report import TableReport, TablesReport
 from pipeline.sources.source import SourcePart
 
 REPORT_FILE = "report.json"
@@ -84,9 +84,9 @@ class _Finish(_Stage):
     """Adds up the reports of all stages and completes the folder."""
 
     @override
-    def process(self, element: Parts, *stages: Reports) -> None:
+    def process(self, element: Parts, *stages: Reports) -> Iterator[TablesReport]:
         reports = [report for stage in stages for report in stage]
-        tables.finish_tables(self._config, element, self._folder, reports)
+        yield tables.finish_tables(self._config, element, self._folder, reports)
 
 
 class TableGenSpec(ComponentSpec):

@@ -1,0 +1,348 @@
+"""The components after the import: schema, validator, trainer, evaluator, infrastructure check, pusher."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import tensorflow_data_validation as tfdv
+from executors import artifact, execute
+from tensorflow_data_validation.statistics import stats_impl, stats_options
+from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
+from tfx.components.trainer import fn_args_utils
+from tfx.types import standard_artifacts
+from tfx.utils import import_utils
+from tiny_shop import shop_config
+
+import pipeline
+from pipeline import artifacts, schema
+from pipeline.components import evaluator, infra_check, payload, pusher, schema_gen, trainer
+from pipeline.components.example_validator import AnomalyError, describe_anomalies
+from pipeline.components.example_validator import Executor as ValidatorExecutor
+from pipeline.config import Config
+
+CALLS: list[Any] = []
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return shop_config(tmp_path)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A Model artifact's folder: one file in the served model, one in the judged."""
+    for kind in ("Format-Serving", "Format-TFMA"):
+        folder = tmp_path / "model" / kind / "variables"
+        folder.mkdir(parents=True)
+        (folder / "data").write_text(kind)
+        (folder.parent / "saved_model.pb").write_text(kind)
+    return tmp_path / "model"
+
+
+# --- artifact types and payload -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [artifacts.Tables, artifacts.Cases])
+def test_kubeflow_can_import_an_artifact_type_by_its_name(kind: type[Any]) -> None:
+    assert import_utils.import_class_by_path(kind.TYPE_NAME) is kind
+
+
+def test_the_package_has_no_other_late_names() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Table'"):
+        _ = pipeline.Table
+
+
+def test_scratch_moves_what_was_written_and_forgets_an_interrupted_attempt(tmp_path: Path) -> None:
+    target = tmp_path / "1"
+    (target / "half").mkdir(parents=True)
+    with payload.scratch(target) as work:
+        (work / "whole").write_text("x")
+        assert [path.name for path in target.iterdir()] == [work.name]
+    assert [path.name for path in target.iterdir()] == ["whole"]
+
+
+def test_scratch_moves_nothing_after_an_error(tmp_path: Path) -> None:
+    def fail() -> None:
+        with payload.scratch(tmp_path / "1") as work:
+            (work / "whole").write_text("x")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
+    assert not (tmp_path / "1" / "whole").exists()
+
+
+def test_one_artifact_is_expected() -> None:
+    with pytest.raises(ValueError, match="expected one artifact 'tables', got 0"):
+        payload.single({}, "tables")
+
+
+# --- schema and validator -------------------------------------------------------------------------
+
+
+def test_the_event_schema_fixes_shapes_domains_and_ranges(config: Config) -> None:
+    features = {feature.name: feature for feature in schema_gen.build_schema("events", config).feature}
+    assert [dim.size for dim in features[schema.RAW_HISTORY_ITEM_IDS].shape.dim] == [4]
+    assert [dim.size for dim in features["country"].shape.dim] == [1]
+    assert list(features[schema.RAW_EVENT_TYPE].string_domain.value) == ["purchase"]
+    assert "" in features[schema.RAW_HISTORY_EVENT_TYPES].string_domain.value
+    assert features[schema.RAW_HISTORY_AGES_DAYS].float_domain.min == 0
+    assert features[schema.RAW_TIMESTAMP].type == schema_pb2.INT
+    assert all(feature.presence.min_fraction == 1 for feature in features.values())
+
+
+def test_the_schema_is_written_for_both_tables(config: Config, tmp_path: Path) -> None:
+    for table, count in (("events", 11), ("items", 6)):
+        outputs = {"schema": artifact(standard_artifacts.Schema, tmp_path / table)}
+        execute(schema_gen.Executor, {}, outputs, tmp_path, table=table, config=config.model_dump_json(), code="")
+        read = tfdv.load_schema_text(str(tmp_path / table / schema_gen.SCHEMA_FILE))
+        assert len(read.feature) == count
+
+
+def _validate(config: Config, tmp_path: Path, prices: list[float]) -> None:
+    """Runs the validator on items with these prices, through TFDV's own statistics."""
+    columns = {name: [["x"]] * len(prices) for name in (schema.RAW_ITEM_ID, *schema.RAW_ITEM_TEXTS)}
+    columns[schema.RAW_PRICE] = [[price] for price in prices]
+    built = schema_gen.build_schema("items", config)
+    statistics = _statistics(columns)
+    (tmp_path / "schema").mkdir()
+    tfdv.write_schema_text(built, str(tmp_path / "schema" / "schema.pbtxt"))
+    split = tmp_path / "statistics" / "Split-train"
+    split.mkdir(parents=True)
+    (split / "FeatureStats.pb").write_bytes(statistics.SerializeToString())
+    inputs = {
+        "statistics": artifact(standard_artifacts.ExampleStatistics, tmp_path / "statistics"),
+        "schema": artifact(standard_artifacts.Schema, tmp_path / "schema"),
+    }
+    inputs["statistics"][0].split_names = '["train"]'
+    outputs = {"anomalies": artifact(standard_artifacts.ExampleAnomalies, tmp_path / "anomalies")}
+    execute(ValidatorExecutor, inputs, outputs, tmp_path, exclude_splits="[]")
+
+
+def _statistics(columns: dict[str, list[Any]]) -> statistics_pb2.DatasetFeatureStatisticsList:
+    kinds = {schema.RAW_PRICE: pa.large_list(pa.float32())}
+    arrays = [pa.array(values, kinds.get(name, pa.large_list(pa.large_binary()))) for name, values in columns.items()]
+    batch = pa.RecordBatch.from_arrays(arrays, list(columns))
+    return stats_impl.generate_statistics_in_memory(batch, stats_options.StatsOptions())
+
+
+def test_sound_items_pass(config: Config, tmp_path: Path) -> None:
+    _validate(config, tmp_path, [1.0, 2.5, 0.0])
+
+
+def test_an_anomaly_stops_the_run_and_is_named(config: Config, tmp_path: Path) -> None:
+    with pytest.raises(AnomalyError, match=r"break the schema:\n  price: .*-3"):
+        _validate(config, tmp_path, [1.0, -3.0])
+
+
+def test_every_reason_is_described() -> None:
+    anomalies = anomalies_pb2.Anomalies()
+    anomalies.dataset_anomaly_info.reason.add(short_description="few", description="too few examples")
+    for feature in ("b", "a"):
+        anomalies.anomaly_info[feature].reason.add(short_description="Column dropped", description="is gone")
+    assert list(describe_anomalies(anomalies)) == [
+        "all examples: too few examples",
+        "a: Column dropped: is gone",
+        "b: Column dropped: is gone",
+    ]
+
+
+# --- trainer --------------------------------------------------------------------------------------
+
+
+def record_training(fn_args: fn_args_utils.FnArgs) -> None:
+    """A run_fn that only notes how it was called."""
+    CALLS.append(fn_args)
+    Path(fn_args.serving_model_dir).mkdir(parents=True)
+
+
+def test_run_fn_gets_the_uris_of_all_inputs(tmp_path: Path) -> None:
+    (tmp_path / "schema").mkdir()
+    (tmp_path / "schema" / "schema.pbtxt").write_text("")
+    kinds = {
+        "examples": standard_artifacts.Examples,
+        "transform_graph": standard_artifacts.TransformGraph,
+        "schema": standard_artifacts.Schema,
+        "item_examples": standard_artifacts.Examples,
+        "item_transform_graph": standard_artifacts.TransformGraph,
+        "tables": artifacts.Tables,
+        "cases": artifacts.Cases,
+    }
+    inputs = {name: artifact(kind, tmp_path / name) for name, kind in kinds.items()}
+    inputs["examples"][0].split_names = '["train", "validation"]'
+    outputs = {
+        "model": artifact(standard_artifacts.Model, tmp_path / "model"),
+        "model_run": artifact(standard_artifacts.ModelRun, tmp_path / "model_run"),
+    }
+    CALLS.clear()
+    execute(
+        trainer.Executor,
+        inputs,
+        outputs,
+        tmp_path,
+        run_fn=f"{__name__}.record_training",
+        train_args='{"splits": ["train"]}',
+        eval_args='{"splits": ["validation"]}',
+        custom_config=json.dumps({"config": "{}", "cache": "c"}),
+        code="",
+    )
+    [fn_args] = CALLS
+    assert fn_args.train_files == [str(tmp_path / "examples" / "Split-train" / "*")]
+    assert fn_args.eval_files == [str(tmp_path / "examples" / "Split-validation" / "*")]
+    assert fn_args.transform_output == str(tmp_path / "transform_graph")
+    assert fn_args.model_run_dir == str(tmp_path / "model_run")
+    assert fn_args.custom_config == {
+        "config": "{}",
+        "cache": "c",
+        **{name: str(tmp_path / name) for name in ("item_examples", "item_transform_graph", "tables", "cases")},
+    }
+
+
+# --- evaluator and infrastructure check -----------------------------------------------------------
+
+
+def judge(*, model_dir: str, tables_dir: str, cases_dir: str, config_json: str, report_dir: str) -> dict[str, Any]:
+    """An evaluate_fn that fails what the configuration says."""
+    (Path(report_dir) / "evaluation.json").write_text("{}")
+    CALLS.append((model_dir, tables_dir, cases_dir))
+    failures = json.loads(config_json)
+    return {"blessed": not failures, "failures": failures}
+
+
+def _evaluate(tmp_path: Path, model: Path, failures: list[str]) -> Any:
+    inputs = {
+        "model": artifact(standard_artifacts.Model, model),
+        "tables": artifact(artifacts.Tables, tmp_path / "tables"),
+        "cases": artifact(artifacts.Cases, tmp_path / "cases"),
+    }
+    outputs = {
+        "blessing": artifact(standard_artifacts.ModelBlessing, tmp_path / "blessing"),
+        "evaluation": artifact(standard_artifacts.ModelEvaluation, tmp_path / "evaluation"),
+    }
+    properties = {"evaluate_fn": f"{__name__}.judge", "config": json.dumps(failures), "code": ""}
+    execute(evaluator.Executor, inputs, outputs, tmp_path, **properties)
+    return outputs["blessing"][0]
+
+
+def test_a_good_model_is_blessed(tmp_path: Path, model: Path) -> None:
+    CALLS.clear()
+    blessing = _evaluate(tmp_path, model, [])
+    assert blessing.get_int_custom_property("blessed") == 1
+    assert [path.name for path in Path(blessing.uri).iterdir()] == ["BLESSED"]
+    assert evaluator.read_blessing(Path(blessing.uri)) == (True, [])
+    assert (tmp_path / "evaluation" / "evaluation.json").exists()
+    assert [(str(model / "Format-TFMA"), str(tmp_path / "tables"), str(tmp_path / "cases"))] == CALLS
+
+
+def test_a_bad_model_is_not_blessed_and_the_failures_are_kept(tmp_path: Path, model: Path) -> None:
+    failures = ["ndcg@20 0.10 is below popular 0.12", "another"]
+    blessing = _evaluate(tmp_path, model, failures)
+    assert blessing.get_int_custom_property("blessed") == 0
+    assert [path.name for path in Path(blessing.uri).iterdir()] == ["NOT_BLESSED"]
+    assert evaluator.read_blessing(Path(blessing.uri)) == (False, failures)
+
+
+def test_no_marker_is_no_blessing(tmp_path: Path) -> None:
+    assert evaluator.read_blessing(tmp_path) == (False, [])
+
+
+def serve_once(model_dir: str, name: str) -> None:
+    """A check_fn that knows one model."""
+    if name != "known":
+        raise ValueError(f"{model_dir}: op PyFunc in function f")
+
+
+def _check(tmp_path: Path, model: Path, name: str) -> Any:
+    outputs = {"blessing": artifact(standard_artifacts.InfraBlessing, tmp_path / "infra")}
+    inputs = {"model": artifact(standard_artifacts.Model, model)}
+    check = f"{__name__}.serve_once"
+    execute(infra_check.Executor, inputs, outputs, tmp_path, check_fn=check, model_name=name, code="")
+    return outputs["blessing"][0]
+
+
+def test_a_model_that_serves_is_blessed(tmp_path: Path, model: Path) -> None:
+    blessing = _check(tmp_path, model, "known")
+    assert blessing.get_int_custom_property("blessed") == 1
+    assert [path.name for path in Path(blessing.uri).iterdir()] == ["INFRA_BLESSED"]
+
+
+def test_a_model_that_does_not_serve_fails_the_step(tmp_path: Path, model: Path) -> None:
+    with pytest.raises(ValueError, match="Format-Serving: op PyFunc"):
+        _check(tmp_path, model, "unknown")
+    assert not (tmp_path / "infra" / "INFRA_BLESSED").exists()
+
+
+# --- pusher ---------------------------------------------------------------------------------------
+
+
+def _push(tmp_path: Path, model: Path, *, blessed: bool = True, infra: bool = True) -> Any:
+    evaluator.write_blessing(tmp_path / "blessing", blessed, [] if blessed else ["bad"])
+    (tmp_path / "infra").mkdir(exist_ok=True)
+    if infra:
+        (tmp_path / "infra" / "INFRA_BLESSED").touch()
+    (tmp_path / "cases").mkdir(exist_ok=True)
+    (tmp_path / "cases" / "histories.parquet").write_text("new histories")
+    inputs = {
+        "model": artifact(standard_artifacts.Model, model),
+        "model_blessing": artifact(standard_artifacts.ModelBlessing, tmp_path / "blessing"),
+        "infra_blessing": artifact(standard_artifacts.InfraBlessing, tmp_path / "infra"),
+        "cases": artifact(artifacts.Cases, tmp_path / "cases"),
+    }
+    outputs = {"pushed_model": artifact(standard_artifacts.PushedModel, tmp_path / "pushed")}
+    where = {
+        "push_destination": str(tmp_path / "serving" / "aisle"),
+        "histories_destination": str(tmp_path / "histories.parquet"),
+    }
+    execute(pusher.Executor, inputs, outputs, tmp_path, **where, code="")
+    return outputs["pushed_model"][0]
+
+
+def test_a_blessed_model_is_pushed_whole(tmp_path: Path, model: Path) -> None:
+    pushed = _push(tmp_path, model)
+    destination = Path(pushed.get_string_custom_property("pushed_destination"))
+    assert destination == tmp_path / "serving" / "aisle" / pushed.get_string_custom_property("pushed_version")
+    assert (destination / "variables" / "data").read_text() == "Format-Serving"
+    assert [path.name for path in destination.parent.iterdir()] == [destination.name]
+    assert (tmp_path / "histories.parquet").read_text() == "new histories"
+
+
+@pytest.mark.parametrize(("blessed", "infra"), [(False, True), (True, False)])
+def test_a_model_without_both_blessings_is_not_pushed(tmp_path: Path, model: Path, blessed: bool, infra: bool) -> None:
+    pushed = _push(tmp_path, model, blessed=blessed, infra=infra)
+    assert pushed.get_int_custom_property("pushed") == 0
+    assert not (tmp_path / "serving").exists()
+    assert not (tmp_path / "histories.parquet").exists()
+
+
+def test_versions_grow_even_when_the_clock_does_not(tmp_path: Path) -> None:
+    models = [tmp_path / name for name in "abc"]
+    for number, folder in enumerate(models):
+        folder.mkdir()
+        (folder / "saved_model.pb").write_text(str(number))
+    base = tmp_path / "base"
+    assert pusher.push(models[0], base, now=1000) == 1000
+    assert pusher.push(models[1], base, now=1000) == 1001
+    assert pusher.push(models[2], base, now=5) == 1002
+    assert pusher.newest_version(base) == 1002
+    assert (base / "1001" / "saved_model.pb").read_text() == "1"
+
+
+def test_a_push_that_was_not_recorded_is_not_repeated(tmp_path: Path, model: Path) -> None:
+    served = model / "Format-Serving"
+    assert pusher.push(served, tmp_path / "base", now=1000) == 1000
+    assert pusher.push(served, tmp_path / "base", now=2000) == 1000
+    (served / "variables" / "data").write_text("Format-Servinh")  # as long as before
+    assert pusher.push(served, tmp_path / "base", now=2000) == 2000
+
+
+def test_an_interrupted_copy_is_never_a_version(tmp_path: Path, model: Path) -> None:
+    base = tmp_path / "base"
+    left = base / ".incoming" / "variables"
+    left.mkdir(parents=True)
+    (left / "half").write_text("half")
+    assert pusher.newest_version(base) is None
+    version = pusher.push(model / "Format-Serving", base, now=7)
+    assert [path.name for path in base.iterdir()] == [str(version)]
+    assert not (base / str(version) / "variables" / "half").exists()
