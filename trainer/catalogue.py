@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from pipeline import schema
 from pipeline.config import Config
+from trainer.encoders.text import Texts
 
 ITEM_FEATURES: dict[str, str] = {
     schema.FEATURE_BRAND: "brand",
@@ -37,13 +38,13 @@ class Catalogue:
 
     ids: npt.NDArray[np.object_]
     titles: npt.NDArray[np.object_]
-    texts: npt.NDArray[np.int64] | npt.NDArray[np.object_] | None
+    texts: Texts | None
     features: dict[str, npt.NDArray[np.generic]]
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def rows(self, item_ids: Sequence[str]) -> npt.NDArray[np.int64]:
+    def rows(self, item_ids: Sequence[str] | npt.NDArray[np.object_]) -> npt.NDArray[np.int64]:
         """Looks up rows, [n]; -1 for an id that is not in the catalogue."""
         wanted = np.asarray(item_ids, object)
         if not len(self.ids) or not len(wanted):
@@ -99,7 +100,7 @@ def read_catalogue(files: Sequence[str | Path], config: Config) -> Catalogue:
     titles = _strings(columns.pop("title"))[order]
     tokens = columns.pop(schema.FEATURE_TEXT_TOKENS, None)
     strings = columns.pop(schema.FEATURE_TEXT, None)
-    texts = _strings(strings)[order] if strings is not None else None
+    texts: Texts | None = _strings(strings)[order] if strings is not None else None
     if tokens is not None:
         texts = tokens.astype(np.int32)[order]
     return Catalogue(ids, titles, texts, {name: values.reshape(-1)[order] for name, values in columns.items()})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -56,7 +55,7 @@ class Checkpoint:
         named |= {f"best/{place:05}": array for place, array in enumerate(best)}
         with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".checkpoint-", delete=False) as scratch:
             np.savez(scratch, progress=np.array(json.dumps(asdict(progress))), **named)
-        os.replace(scratch.name, self._file)
+        Path(scratch.name).replace(self._file)
 
     def load(self) -> tuple[Progress, Arrays, Arrays] | None:
         """Reads what `save` wrote last; None if nothing did."""

@@ -18,7 +18,7 @@ from trainer.checkpoints import Checkpoint, Progress, assign_variables, read_var
 from trainer.models.tables import TrainingTables
 from trainer.models.two_tower import TwoTower
 from trainer.texts import TextVectors
-from trainer.validation import Validation, catalogue_vectors
+from trainer.validation import CatalogueVectors, Validation
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ class Fit:
       model: compiled, with its tables.
       plan: the batches.
       tables: the model's tables; text vectors of an encoder that learns are renewed after each epoch.
+      vectors: computes those of the catalogue.
       catalogue: the items.
       texts: encodes item texts; None where there is no encoder.
       epochs: at most.
@@ -44,6 +45,7 @@ class Fit:
     model: TwoTower
     plan: BatchPlan
     tables: TrainingTables
+    vectors: CatalogueVectors
     catalogue: Catalogue
     texts: TextVectors | None
     epochs: int
@@ -115,7 +117,7 @@ class Fit:
         vectors = self._renew_vectors()
         better = True
         if self.validation is not None:
-            measured = self.validation.measure(self.model, vectors)
+            measured = self.validation.measure(vectors)
             log |= {f"validation/{name}": value for name, value in measured.items()}
             metric = measured[self.validation.metric]
             better = progress.best_metric is None or metric > progress.best_metric
@@ -137,7 +139,7 @@ class Fit:
             assert self.catalogue.texts is not None
             fresh = self.texts.encode(self.catalogue.texts)
             self.tables.item_text.assign(np.concatenate([np.zeros_like(fresh[:1]), fresh]))
-        return catalogue_vectors(self.model, self.tables)
+        return self.vectors.compute()
 
     def _out_of_patience(self, progress: Progress) -> bool:
         return self.validation is not None and progress.epoch - progress.best_epoch >= self.patience

@@ -14,7 +14,7 @@ import tensorflow as tf
 from pipeline import schema
 from pipeline.config import Config
 from trainer.catalogue import Catalogue
-from trainer.columns import ColumnStore, Columns, hash_rows
+from trainer.columns import Columns, ColumnStore, hash_rows
 from trainer.encoders.text import Texts
 
 TIME_SIZES = {schema.FEATURE_HOUR: 24, schema.FEATURE_WEEKDAY: 7, schema.FEATURE_MONTH: 12}
@@ -31,7 +31,8 @@ class EventExamples:
     Args:
       columns: `item_row` int32 [n], the label, 1 + its row; `history_rows` int32 [n, H], 0 pads and stands for
         items that are not in the catalogue; `query` int32 [n], 0 or 1 + the place in `query_texts`; `weight`
-        float32 [n]; `timestamp` int64 [n]; `split` int8 [n], 1 in the validation window; and the transformed features by name.
+        float32 [n]; `timestamp` int64 [n]; `split` int8 [n], 1 in the validation window; and the transformed
+        features by name.
       query_texts: distinct texts, as the text encoder reads them, [q] or [q, tokens].
       order: int64, the places in `columns` that are in use, oldest event first.
       digest: says the content of the columns.
@@ -131,7 +132,9 @@ class _Queries:
         self, texts: npt.NDArray[Any] | None, tokens: npt.NDArray[np.int64] | None, count: int
     ) -> npt.NDArray[np.int32]:
         found = np.zeros(count, np.int32)
-        for place in np.flatnonzero(texts != b"") if texts is not None else ():
+        if texts is None:
+            return found
+        for place in np.flatnonzero(texts != b""):
             text = texts[place]
             if text not in self._numbers:
                 self._numbers[text] = len(self._numbers)
@@ -173,10 +176,9 @@ def _parser(catalogue: Catalogue, config: Config) -> Callable[[tf.Tensor], dict[
         for name in (schema.FEATURE_HISTORY_TYPES, schema.FEATURE_HISTORY_AGES):
             parsed[name] = tf.cast(example.pop(name), tf.int8)
         for name, values in example.items():
-            narrow = tf.int32 if values.dtype == tf.int64 and name != TIMESTAMP else values.dtype
-            parsed[name] = (
-                tf.cast(values, narrow) if name == schema.FEATURE_QUERY_TOKENS else tf.cast(values[:, 0], narrow)
-            )
+            column = values if name == schema.FEATURE_QUERY_TOKENS else values[:, 0]
+            narrows = values.dtype == tf.int64 and name != TIMESTAMP
+            parsed[name] = tf.cast(column, tf.int32) if narrows else column
         return parsed
 
     return parse

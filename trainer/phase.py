@@ -15,7 +15,6 @@ import tensorflow as tf
 from pipeline.config import Config
 from trainer.batches import BatchPlan
 from trainer.board import Board
-from trainer.validation_cases import ValidationCases
 from trainer.catalogue import Catalogue
 from trainer.checkpoints import Checkpoint, Progress
 from trainer.encoders.text import TextEncoder, load_encoder
@@ -26,7 +25,8 @@ from trainer.models.two_tower import TwoTower
 from trainer.optimizer import make_optimizer
 from trainer.texts import TextVectors
 from trainer.towers.projection import principal_projection
-from trainer.validation import Validation
+from trainer.validation import CatalogueVectors, Validation
+from trainer.validation_cases import ValidationCases
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Phase:
             ground = tables.item_text if tables.item_text is not None else tables.query_text
             vectors = np.zeros((1, encoder.width), np.float32) if ground is None else ground.numpy()
             matrix = principal_projection(vectors, model_config.dimension)
-        model = TwoTower(self.config, self.catalogue, self._counts(), self.sizes, encoder, matrix)
+        model = TwoTower(self.config, self._counts(), sizes=self.sizes, encoder=encoder, text_matrix=matrix)
         model.use_tables(tables)
         plan = self._plan(encoder)
         probe = {name: tf.constant(values) for name, values in next(plan.numpy_batches(0)).items()}
@@ -97,12 +97,13 @@ class Phase:
         steps = plan.steps * training.epochs
         model.compile(optimizer=make_optimizer(training, steps, encoder_variables), jit_compile=training.xla)
         validation = None
-        if self.cases is not None and len(self.cases):
-            validation = Validation(self.cases, self.config.gate.metric, texts)
+        if self.cases is not None:
+            validation = Validation(model, self.cases, self.config.gate.metric, texts)
         return Fit(
             model=model,
             plan=plan,
             tables=tables,
+            vectors=CatalogueVectors(model, tables),
             catalogue=self.catalogue,
             texts=texts,
             epochs=self.epochs,

@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 
 from pipeline.config import Config, parse_config
-from trainer.validation_cases import ValidationCases, read_validation_cases
 from trainer.catalogue import Catalogue, read_catalogue
 from trainer.export import export_model
 from trainer.inputs import EventExamples, read_examples
 from trainer.phase import Phase, TrainedModel
 from trainer.transform import EventTransform, feature_sizes
+from trainer.validation_cases import ValidationCases, read_validation_cases
 
 _LOG = logging.getLogger(__name__)
 JUDGED, FINAL = "judged", "final"
@@ -63,7 +63,7 @@ class TrainingJob:
       config: of the shop.
       catalogue: the items.
       examples: all of them.
-      cases: of the validation window.
+      cases: of the validation window, None if it has none.
       has_test_window: whether models are judged by a later window than that.
       sizes: number of values of each feature that is an index.
       checkpoints: folder of these very inputs.
@@ -73,7 +73,7 @@ class TrainingJob:
     config: Config
     catalogue: Catalogue
     examples: EventExamples
-    cases: ValidationCases
+    cases: ValidationCases | None
     has_test_window: bool
     sizes: dict[str, int]
     checkpoints: Path

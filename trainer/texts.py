@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.config import EncoderConfig, encoder_source
-from trainer.encoders.batching import encode_texts
+from trainer.encoders.batching import BatchEncoder
 from trainer.encoders.cache import VectorCache, fingerprint
 from trainer.encoders.text import TextEncoder, Texts, load_encoder
 
@@ -27,6 +27,7 @@ class TextVectors:
     def __init__(self, config: EncoderConfig, encoder: TextEncoder, cache: Path) -> None:
         self._config = config
         self._encoder = encoder
+        self._batches = BatchEncoder(encoder, config.batch_size)
         self._cache: VectorCache | None = None
         if config.mode == "frozen":
             settings = {"kind": config.kind, "length": config.sequence_length, "dtype": config.dtype}
@@ -42,11 +43,11 @@ class TextVectors:
         if not len(texts):
             return np.zeros((0, self.width), np.float32)
         if self._cache is None:
-            return encode_texts(self._encoder, texts, self._config.batch_size)
+            return self._batches.encode(texts)
         return self._cache.encode(texts, self._encode_frozen)
 
     def _encode_frozen(self, texts: Texts) -> Vectors:
-        encoder = self._encoder
-        if self._config.kind == "keras_nlp" and self._config.dtype != "float32":
-            encoder = load_encoder(self._config, dtype=self._config.dtype)
-        return encode_texts(encoder, texts, self._config.batch_size)
+        if self._config.kind == "tensorflow_hub" or self._config.dtype == "float32":
+            return self._batches.encode(texts)
+        fast = load_encoder(self._config, dtype=self._config.dtype)
+        return BatchEncoder(fast, self._config.batch_size).encode(texts)

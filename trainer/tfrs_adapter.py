@@ -13,8 +13,8 @@ import tensorflow as tf
 
 if not tf.keras.__name__.startswith("tf_keras"):
     raise ImportError(
-        f"tf.keras is {tf.keras.__name__}, but TensorFlow Recommenders needs tf_keras (Keras 2): TensorFlow's Keras was "
-        "used before the package 'trainer' was imported. Import 'trainer' first, or set TF_USE_LEGACY_KERAS=1 in the "
+        f"tf.keras is {tf.keras.__name__}, but TensorFlow Recommenders needs tf_keras (Keras 2): TensorFlow's Keras "
+        "was used before the package 'trainer' was imported. Import 'trainer' first, or set TF_USE_LEGACY_KERAS=1 in the "
         "environment of this process"
     )
 
@@ -43,8 +43,11 @@ def retrieval_loss(temperature: float) -> Loss:
         remove_accidental_hits=True,
     )
 
-    # The task relies on autograph, which Keras 3 does not apply to a `compute_loss`.
-    @tf.function
+    # The task relies on autograph, which Keras 3 does not apply to a `compute_loss`. Only the task itself is converted:
+    # left to itself, autograph would also convert all of Keras 2 that lies between, which takes ten seconds.
+    call = tf.autograph.to_graph(type(task).call, recursive=False)
+
+    @tf.autograph.experimental.do_not_convert
     def loss(
         *,
         queries: tf.Tensor,
@@ -53,7 +56,8 @@ def retrieval_loss(temperature: float) -> Loss:
         sampling_probabilities: tf.Tensor,
         sample_weights: tf.Tensor,
     ) -> tf.Tensor:
-        return task(
+        return call(
+            task,
             queries,
             candidates,
             sample_weight=sample_weights,

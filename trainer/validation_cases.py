@@ -46,7 +46,7 @@ class ValidationCases:
         return len(self.truth)
 
 
-def read_validation_cases(file: Path, catalogue: Catalogue, config: Config, transform: Transform) -> ValidationCases:
+def read_validation_cases(file: Path, catalogue: Catalogue, config: Config, transform: Transform) -> ValidationCases | None:
     """Reads the cases of the task that the gate judges.
 
     Args:
@@ -56,17 +56,19 @@ def read_validation_cases(file: Path, catalogue: Catalogue, config: Config, tran
       transform: from raw to transformed features, in batches.
 
     Returns:
-      The cases that have a truth.
+      The cases with a truth in the catalogue, or None if there are none.
     """
     table = pq.read_table(file)
     table = table.filter(pc.equal(table["task"], config.gate.task))
     rows = table.to_pydict()
     truth = [known[known >= 0] for known in map(catalogue.rows, rows["truth"])]
     kept = [place for place, items in enumerate(truth) if len(items)]
+    if not kept:
+        return None
     rows = {name: [values[place] for place in kept] for name, values in rows.items()}
     raw = raw_requests(rows, config)
     parts: dict[str, list[npt.NDArray[Any]]] = {}
-    for start in range(0, max(len(kept), 1), _BATCH):
+    for start in range(0, len(kept), _BATCH):
         batch = {name: tf.constant(values[start : start + _BATCH]) for name, values in raw.items()}
         for name, values in transform(batch).items():
             parts.setdefault(name, []).append(values.numpy())

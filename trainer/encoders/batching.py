@@ -16,30 +16,35 @@ _LOG = logging.getLogger(__name__)
 PADDING_MULTIPLE = 8
 
 
-def encode_texts(encoder: TextEncoder, texts: Texts, batch_size: int) -> npt.NDArray[np.float32]:
-    """Encodes texts without dropout.
+class BatchEncoder:
+    """Encodes any number of texts, without dropout.
 
     Args:
       encoder: the pretrained network.
-      texts: [n] strings or [n, tokens] token ids, 0 pads.
       batch_size: texts at once.
-
-    Returns:
-      [n, width], in the order of `texts`.
     """
-    vectors = np.zeros((len(texts), encoder.width), np.float32)
-    started = time.monotonic()
 
-    @tf.function(reduce_retracing=True)
-    def encode(batch: tf.Tensor) -> tf.Tensor:
-        return encoder(batch, training=False)
+    def __init__(self, encoder: TextEncoder, batch_size: int) -> None:
+        self._encoder = encoder
+        self._batch_size = batch_size
+        self._encode = tf.function(lambda texts: encoder(texts, training=False), reduce_retracing=True)
 
-    for places in _batches_by_length(texts, batch_size):
-        vectors[places] = encode(tf.constant(trim_padding(texts[places]))).numpy()
-    if len(texts):
+    def encode(self, texts: Texts) -> npt.NDArray[np.float32]:
+        """Encodes texts.
+
+        Args:
+          texts: [n] strings or [n, tokens] token ids, 0 pads.
+
+        Returns:
+          [n, width], in the order of `texts`.
+        """
+        vectors = np.zeros((len(texts), self._encoder.width), np.float32)
+        started = time.monotonic()
+        for places in _batches_by_length(texts, self._batch_size):
+            vectors[places] = self._encode(tf.constant(trim_padding(texts[places]))).numpy()
         elapsed_s = time.monotonic() - started
         _LOG.info("encoded %d texts in %.1f s (%.0f a second)", len(texts), elapsed_s, len(texts) / elapsed_s)
-    return vectors
+        return vectors
 
 
 def trim_padding(texts: Texts) -> Texts:
@@ -51,10 +56,7 @@ def trim_padding(texts: Texts) -> Texts:
 
 
 def _batches_by_length(texts: Texts, batch_size: int) -> Iterator[npt.NDArray[np.intp]]:
-    if texts.ndim == 2:
-        lengths = (texts != 0).sum(axis=1)
-    else:
-        lengths = np.array([len(str(text)) for text in texts], np.int64)
-    order = np.argsort(lengths, kind="stable")
+    tokens = texts.ndim == 2
+    order = np.argsort((texts != 0).sum(axis=1) if tokens else [len(text) for text in texts], kind="stable")
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -62,7 +61,7 @@ class VectorCache:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=self._file.parent, prefix=".text-", delete=False) as scratch:
             np.savez(scratch, keys=keys, vectors=vectors)
-        os.replace(scratch.name, self._file)
+        Path(scratch.name).replace(self._file)
 
 
 def content_keys(texts: Texts) -> Keys:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from pipeline.config import EncoderConfig, encoder_source
 
-Texts = npt.NDArray[np.int64] | npt.NDArray[np.object_]
+# Token ids [n, tokens] or strings [n].
+Texts = npt.NDArray[Any]
 
 
 class TextEncoder(Protocol):

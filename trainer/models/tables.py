@@ -9,6 +9,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from trainer.catalogue import Catalogue
+from trainer.encoders.text import Texts
 from trainer.tasks.retrieval import sampling_probabilities
 
 
@@ -34,7 +35,7 @@ class TrainingTables:
         item_text: npt.NDArray[np.float32] | None,
         query_text: npt.NDArray[np.float32] | None,
         encodes: bool = False,
-        query_tokens: npt.NDArray[np.int64] | None = None,
+        query_tokens: Texts | None = None,
     ) -> None:
         self.features: Mapping[str, tf.Variable] = {
             name: _table(values.astype(np.float32 if values.dtype.kind == "f" else np.int32))

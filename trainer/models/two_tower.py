@@ -20,7 +20,7 @@ from trainer.batches import (
     ITEM_PLACES,
     QUERY_PLACES,
 )
-from trainer.catalogue import Catalogue, item_feature_names
+from trainer.catalogue import item_feature_names
 from trainer.encoders.text import TextEncoder
 from trainer.inputs import QUERY, WEIGHT, context_features, query_feature_names
 from trainer.models.tables import TrainingTables
@@ -36,8 +36,7 @@ class TwoTower(keras.Model):
 
     Args:
       config: features, model and seed.
-      catalogue: the items; those with training examples get a vector of their own id.
-      counts: [items] training examples of each item.
+      counts: [items] training examples of each item of the catalogue; those that have any get a vector of their id.
       sizes: number of values of each context and item feature that is an index.
       encoder: the pretrained text encoder, or None where no part reads text.
       text_matrix: [width, dim] where the text projection starts; None without an encoder.
@@ -46,8 +45,8 @@ class TwoTower(keras.Model):
     def __init__(
         self,
         config: Config,
-        catalogue: Catalogue,
         counts: npt.NDArray[np.int64],
+        *,
         sizes: Mapping[str, int],
         encoder: TextEncoder | None,
         text_matrix: npt.NDArray[np.float32] | None,
@@ -61,7 +60,7 @@ class TwoTower(keras.Model):
         self.query_feature_names = query_feature_names(config)
         self.item_tower = ItemTower(
             model.dimension,
-            id_vectors=int((counts > 0).sum()) + 1 if features.item.id else 0,
+            id_counts=counts[counts > 0] if features.item.id else None,
             sizes={name: sizes[name] for name in self.item_feature_names if name != schema.FEATURE_PRICE},
             price=features.item.price,
             seed=config.seed + 1,

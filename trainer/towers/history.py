@@ -36,7 +36,7 @@ class HistoryPooling(keras.layers.Layer):
         """Pools histories.
 
         Args:
-          entries: [batch, H, dim] item vectors, newest event first, zeros where there is no event.
+          entries: [batch, H, dim] item vectors, newest event first; anything where there is no event.
           present: bool [batch, H], where there is an event.
           types: [batch, H] type of each event, 0 if unknown.
           ages: [batch, H] age bucket of each event, 0 if unknown.
@@ -90,7 +90,8 @@ class HistoryAttention(HistoryPooling):
     ) -> tf.Tensor:
         """Pools histories; see `HistoryPooling.call`."""
         marks = self.mark(types, ages)
-        questions = self.question(tf.concat([entries[:, 0], state], axis=-1))
+        newest = entries[:, 0] * tf.cast(present[:, :1], entries.dtype)
+        questions = self.question(tf.concat([newest, state], axis=-1))
         questions = tf.reshape(questions, [-1, self.heads, self.dimension])
         by_marks = tf.matmul(questions, tf.cast(self.marks, entries.dtype), transpose_b=True)
         by_marks += tf.transpose(tf.cast(self.mark_logits, entries.dtype))

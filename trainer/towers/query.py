@@ -84,7 +84,7 @@ class QueryTower(keras.layers.Layer):
         if text is not None:
             parts.append(self._keep(text, QUERY_DROPOUT, training))
         present &= (self._kept(batch, HISTORY_DROPOUT, training) > 0)[:, tf.newaxis]
-        entries = tf.cast(entries, self.compute_dtype) * tf.cast(present, self.compute_dtype)[:, :, tf.newaxis]
+        entries = tf.cast(entries, self.compute_dtype)
         types, ages = features[schema.FEATURE_HISTORY_TYPES], features[schema.FEATURE_HISTORY_AGES]
         parts.append(self.history(entries, present, types, ages, tf.add_n(parts)))
         if self.users is not None:
