@@ -30,6 +30,7 @@ def _calendar(country: str) -> Any:
     import holidays
 
     try:
-        return holidays.country_holidays(country)
+        # Without a language the names follow this machine's locale, and would not be those of training.
+        return holidays.country_holidays(country, language=holidays.country_holidays(country).default_language)
     except NotImplementedError as error:
         raise CalendarError(f"no calendar for '{country}'; expected an ISO 3166 country code") from error

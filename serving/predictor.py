@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,7 +170,6 @@ class Predictor:
         self._session.close()
         self.signatures = {}
         del self._session
-        gc.collect()
 
     def _run(self, feeds: dict[Any, NDArray[Any]], fetches: list[Any], timeout_s: float | None) -> list[NDArray[Any]]:
         """Calls the session without Python's wrapping, which costs five times the run of a small model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 from collections.abc import Sequence
 
@@ -61,6 +62,8 @@ class Server:
 
     def start(self) -> None:
         """Loads what is there, then answers. New versions are loaded in the background from now on."""
+        # A collection after a swap would go through all of TensorFlow's objects, and nobody is answered meanwhile.
+        gc.freeze()
         for store in self.stores:
             store.on_change = lambda _store: self._update_health()
             store.start()

@@ -121,15 +121,17 @@ def _print_tables(answers: Sequence[Answer]) -> None:
 
     console = Console()
     for answer in answers:
-        title = f"[bold]{escape(answer.key[1])}[/]" + (f" · {escape(answer.note)}" if answer.note else "")
-        table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False)
+        heading = f"[bold]{escape(answer.key[1])}[/]" + (f" · {escape(answer.note)}" if answer.note else "")
+        console.print(heading if answer.items else f"{heading}: no item fits", soft_wrap=True, highlight=False)
+        table = Table(box=None, pad_edge=False)
         table.add_column("", justify="right", style="dim")
-        table.add_column("title", overflow="fold", ratio=1)
+        table.add_column("title", overflow="fold")
         table.add_column("item", style="cyan", no_wrap=True)
         table.add_column("score", justify="right")
         for rank, item in enumerate(answer.items, start=1):
             table.add_row(str(rank), escape(item.title or "-"), escape(item.item_id), f"{item.score:.3f}")
-        console.print(table if answer.items else f"{title}: no item fits")
+        if answer.items:
+            console.print(table)
         console.print()
 
 
