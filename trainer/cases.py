@@ -62,7 +62,7 @@ class Cases:
         return kept.select(np.array([len(items) > 0 for items in truth], np.bool_))
 
 
-def read_cases(cases_dir: str, item_ids: npt.NDArray[np.str_]) -> tuple[str, Cases]:
+def read_cases(cases_dir: str, item_ids: Sequence[str]) -> tuple[str, Cases]:
     """Reads the judged window: the test window if it has cases, else the validation window.
 
     Args:
@@ -78,7 +78,7 @@ def read_cases(cases_dir: str, item_ids: npt.NDArray[np.str_]) -> tuple[str, Cas
     """
     name = "test" if pq.ParquetFile(_existing(cases_dir, "test")).metadata.num_rows else "validation"
     table = pq.read_table(_existing(cases_dir, name))
-    index = pa.array(item_ids.tolist(), pa.string())
+    index = pa.array(item_ids, pa.string())
     seen_rows, seen_counts = _rows(table["seen_item_ids"], index), _lists(table["seen_counts"])
     known = [rows >= 0 for rows in seen_rows]
     cases = Cases(

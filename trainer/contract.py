@@ -11,6 +11,7 @@ from pipeline import schema
 from pipeline.config import Config
 
 FORMAT = 1
+CONTRACT_FILE = "assets.extra/contract.json"
 RECOMMEND, SEARCH, SIMILAR_ITEMS, EMBED_ITEMS, RANK = "recommend", "search", "similar_items", "embed_items", "rank"
 SERVING_DEFAULT = "serving_default"
 EXCLUDE, K, CANDIDATES = "exclude_item_ids", "k", "candidate_item_ids"

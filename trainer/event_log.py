@@ -43,16 +43,14 @@ class EventLog:
       event_types: the event types that count.
     """
 
-    def __init__(
-        self, tables_dir: str, item_ids: npt.NDArray[np.str_], *, end: int, event_types: Sequence[str]
-    ) -> None:
+    def __init__(self, tables_dir: str, item_ids: Sequence[str], *, end: int, event_types: Sequence[str]) -> None:
         self.item_ids = item_ids
         self.end = end
         self._files = sorted(Path(tables_dir, "events").glob("bucket-*.parquet"))
         if not self._files:
             raise FileNotFoundError(f"{tables_dir}/events: expected files bucket-*.parquet there, found none")
         self._event_types = pa.array(list(event_types), pa.string())
-        self._item_index = pa.array(item_ids.tolist(), pa.string())
+        self._item_index = pa.array(item_ids, pa.string())
 
     def batches(self) -> Iterator[EventBatch]:
         """Yields the events in bounded batches; those of one user need not be together."""

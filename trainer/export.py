@@ -20,8 +20,6 @@ from trainer.catalogue import Catalogue
 from trainer.signatures import ServedModel, Towers, build_signatures
 from trainer.warmup import write_warmup
 
-CONTRACT_FILE = "assets.extra/contract.json"
-
 
 def export_model(
     folder: Path,
@@ -72,7 +70,7 @@ def export_model(
         now=now or datetime.datetime.now(datetime.UTC),
     )
     text = json.dumps(described, indent=2, ensure_ascii=False)
-    (partial / CONTRACT_FILE).write_text(text + "\n", encoding="utf-8")
+    (partial / contract.CONTRACT_FILE).write_text(text + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 

@@ -138,23 +138,25 @@ def measure(ranked: npt.ArrayLike, truth: Sequence[npt.ArrayLike], names: Sequen
     return {name: METRICS[metric](hits, k) for name, metric, k in wanted}
 
 
-def bootstrap_interval(values: Values, seed: int, samples: int = 1000, level: float = 0.95) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean over cases.
+def bootstrap_interval(values: Values, seed: int, samples: int = 1000, level: float = 0.95) -> tuple[Values, Values]:
+    """Percentile bootstrap interval of means over cases.
 
     Args:
-      values: [cases], at least one.
+      values: [cases, metrics], at least one case.
       seed: of the resampling; the same seed draws the same cases, which pairs rankers of equal length.
       samples: how often to resample.
       level: share of the resampled means inside the interval.
 
     Returns:
-      Lower and upper end.
+      Lower and upper ends, [metrics] each.
     """
     generator = np.random.default_rng(seed)
-    means = np.array([values[generator.integers(len(values), size=len(values))].mean() for _ in range(samples)])
+    cases = len(values)
+    drawn = (np.bincount(generator.integers(cases, size=cases), minlength=cases) for _ in range(samples))
+    means = np.stack([counts @ values / cases for counts in drawn])
     tail = (1.0 - level) / 2.0
-    low, high = np.quantile(means, [tail, 1.0 - tail])
-    return float(low), float(high)
+    low, high = np.quantile(means, [tail, 1.0 - tail], axis=0)
+    return low, high
 
 
 def _first_places(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

@@ -125,11 +125,19 @@ def test_bad_input_is_refused() -> None:
 
 def test_bootstrap_interval_covers_the_mean_as_often_as_it_says() -> None:
     generator = np.random.default_rng(5)
-    covered = 0
+    covered = np.zeros(2)
     for seed in range(200):
-        low, high = metrics.bootstrap_interval(generator.exponential(size=200), seed, samples=200)
-        covered += low <= 1.0 <= high
-    assert 0.88 <= covered / 200 <= 0.99
-    values = generator.random(50)
-    assert metrics.bootstrap_interval(values, 1) == metrics.bootstrap_interval(values, 1)
-    assert metrics.bootstrap_interval(np.full(9, 0.25), 1) == (0.25, 0.25)
+        draws = np.stack([generator.exponential(size=200), generator.normal(3.0, size=200)], axis=1)
+        low, high = metrics.bootstrap_interval(draws, seed, samples=200)
+        covered += (low <= [1.0, 3.0]) & (high >= [1.0, 3.0])
+    assert ((covered / 200 >= 0.88) & (covered / 200 <= 0.99)).all()
+
+
+def test_bootstrap_interval_depends_on_the_seed_alone() -> None:
+    values = np.random.default_rng(6).random((50, 3))
+    first, again = metrics.bootstrap_interval(values, 1), metrics.bootstrap_interval(values, 1)
+    np.testing.assert_array_equal(first, again)
+    assert (metrics.bootstrap_interval(values, 2)[0] != first[0]).any()
+    assert (first[0] < values.mean(axis=0)).all()
+    assert (values.mean(axis=0) < first[1]).all()
+    np.testing.assert_allclose(metrics.bootstrap_interval(np.full((9, 1), 0.25), 1), 0.25)
