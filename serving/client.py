@@ -9,7 +9,6 @@ Loads no TensorFlow, unless a `LocalTransport` is asked for.
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -29,6 +28,7 @@ from serving.requests import (
     shared_inputs,
     text_tensor,
 )
+from serving.retries import Retries
 from serving.tensors import decode, encode
 from serving.transports import GrpcTransport, LocalTransport, Transport
 
@@ -44,8 +44,6 @@ __all__ = [
     "Transport",
     "VersionState",
 ]
-
-MAX_BACKOFF_S = 2.0
 
 
 class Client:
@@ -79,9 +77,7 @@ class Client:
         self.model_name = model_name
         self.version = version
         self.deadline_s = deadline_s
-        self.retries = retries
-        self.backoff_s = backoff_s
-        self._sleep = sleep
+        self._retries = Retries(retries, backoff_s, sleep)
         self._signatures: dict[str, Any] | None = None
 
     def __enter__(self) -> Client:
@@ -288,15 +284,5 @@ class Client:
             spec.version.value = self.version
 
     def _call(self, method: str, request: Any, deadline_s: float | None) -> bytes:
-        end_s = time.monotonic() + (self.deadline_s if deadline_s is None else deadline_s)
-        body = request.SerializeToString()
-        for attempt in range(self.retries + 1):
-            try:
-                return self.transport.call(method, body, max(end_s - time.monotonic(), 1e-3))
-            except ServingError as error:
-                pause_s = min(self.backoff_s * 2**attempt, MAX_BACKOFF_S) * random.uniform(0.5, 1.0)
-                last = attempt == self.retries or time.monotonic() + pause_s >= end_s
-                if error.code != Code.UNAVAILABLE or last:
-                    raise
-            self._sleep(pause_s)
-        raise AssertionError("unreachable: the last attempt returns or raises")
+        deadline_s = self.deadline_s if deadline_s is None else deadline_s
+        return self._retries.call(self.transport, method, request.SerializeToString(), deadline_s)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import gc
 import logging
 import threading
 import time
@@ -14,6 +12,7 @@ from pathlib import Path
 
 from serving import warmup
 from serving.errors import Code, ServingError
+from serving.memory import return_memory
 from serving.predictor import LoadError, Predictor
 from serving.versions import Fingerprint, VersionPolicy, fingerprint, latest, list_versions
 
@@ -263,7 +262,7 @@ class ModelStore:
                 self._set_state(version, END)
                 freed = True
         if freed:
-            _return_memory()
+            return_memory()
 
     def _find(self, number: int | None) -> _Version:
         if number is not None:
@@ -288,10 +287,3 @@ class ModelStore:
         if message != self._silenced:
             LOG.warning(message)
             self._silenced = message
-
-
-def _return_memory() -> None:
-    """Gives the freed model's pages back to the system: glibc keeps them otherwise."""
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
