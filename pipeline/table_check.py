@@ -9,16 +9,16 @@ from pipeline import schema
 from pipeline.columns.mapping import map_columns
 from pipeline.columns.timestamp import ACCEPTED
 from pipeline.config import Config
-from pipeline.report import Dropped, TableReport
+from pipeline.report import TableReport
 from pipeline.sources.parts import peek_names
 from pipeline.sources.source import NOT_JSON, NOT_UTF8, WRONG_FIELDS, SourcePart, TableError
 
 _UNREADABLE = (": unparsable", ": missing", ": unknown")
 
 _ROW_REMEDIES = {
-    WRONG_FIELDS: "is 'delimiter' right, and are quote characters inside fields doubled?",
-    NOT_JSON: "is 'format' right? Each line must be one JSON object",
-    NOT_UTF8: "save the file as UTF-8 (iconv -f latin1 -t utf-8)",
+    WRONG_FIELDS: "Is 'delimiter' right, and are quote characters inside fields doubled?",
+    NOT_JSON: "Is 'format' right? Each line must be one JSON object",
+    NOT_UTF8: "Save the file as UTF-8 (iconv -f latin1 -t utf-8)",
 }
 
 
@@ -31,18 +31,9 @@ def check_readable(report: TableReport) -> None:
     Raises:
       TableError: naming the file, the column, the count, examples and a remedy.
     """
-    counts: Counter[str] = Counter()
-    for reason, dropped in report.dropped.items():
-        if reason.startswith("row: ") or reason.endswith(_UNREADABLE):
-            counts[reason.split(":")[0]] += dropped.rows
-    for subject, count in counts.most_common(1):
-        if count * 2 > report.read:
-            reasons = {
-                reason: dropped
-                for reason, dropped in report.dropped.items()
-                if reason.startswith(f"{subject}: ") and (subject == "row" or reason.endswith(_UNREADABLE))
-            }
-            raise TableError(_unreadable(report, subject, count, reasons))
+    subject, count = _worst(report)
+    if subject:
+        raise TableError(_unreadable(report, subject, count))
 
 
 def check_table(config: Config, parts: Sequence[SourcePart], report: TableReport) -> None:
@@ -61,7 +52,7 @@ def check_table(config: Config, parts: Sequence[SourcePart], report: TableReport
         raise TableError(
             f"{files}: the table of {report.table} is empty: no rows were found; check tables.{report.table}.path"
         )
-    if report.absent:
+    if report.absent and _worst(report)[0] != "row":
         _refuse_absent(config, parts, report.absent)
     check_readable(report)
     if not report.kept:
@@ -82,7 +73,26 @@ def _refuse_absent(config: Config, parts: Sequence[SourcePart], absent: frozense
                 raise mapping.missing(mapped, missing[0], names)
 
 
-def _unreadable(report: TableReport, subject: str, count: int, reasons: dict[str, Dropped]) -> str:
+def _worst(report: TableReport) -> tuple[str, int]:
+    """What made more than half of the rows unreadable ("row", or a column) and how many; ("", 0) if nothing did."""
+    counts: Counter[str] = Counter()
+    for reason, dropped in report.dropped.items():
+        if _is_unreadable(reason):
+            counts[reason.split(":", maxsplit=1)[0]] += dropped.rows
+    subject, count = max(counts.items(), key=lambda item: item[1], default=("", 0))
+    return (subject, count) if count * 2 > report.read else ("", 0)
+
+
+def _is_unreadable(reason: str) -> bool:
+    return reason.startswith("row: ") or reason.endswith(_UNREADABLE)
+
+
+def _unreadable(report: TableReport, subject: str, count: int) -> str:
+    reasons = {
+        reason: dropped
+        for reason, dropped in report.dropped.items()
+        if reason.startswith(f"{subject}: ") and _is_unreadable(reason)
+    }
     (first, dropped), *_ = sorted(reasons.items(), key=lambda item: -item[1].rows)
     examples = ", ".join(f"row {example.row}: '{example.value}'" for example in dropped.examples)
     file = dropped.examples[0].file if dropped.examples else f"tables.{report.table}"

@@ -54,6 +54,8 @@ class Mapping:
         wanted = [name for mapped in self.columns if mapped.constant is None for name in mapped.sources]
         if names is None:
             return list(dict.fromkeys(wanted))
+        if not names:  # an empty file, no fault where the table has others
+            return []
         for mapped in self.columns:
             missing = [name for name in mapped.sources if name not in names]
             if mapped.constant is None and missing and (mapped.listed or mapped.column.required):

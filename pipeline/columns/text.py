@@ -15,14 +15,12 @@ def to_text(array: pa.Array, separator: str = " ") -> pa.Array:
     Whole numbers lose their point (`17850.0` becomes `17850`), lists are joined.
 
     Args:
-      array: values of any type but structs, `[rows]`.
+      array: strings, numbers, booleans, moments or lists, `[rows]`.
       separator: what joins the entries of a list.
 
     Returns:
       Strings `[rows]`, "" where there is no value.
     """
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
     if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
         return _join_lists(array, separator)
     if pa.types.is_null(array.type):
@@ -32,8 +30,6 @@ def to_text(array: pa.Array, separator: str = " ") -> pa.Array:
         array = pc.if_else(pc.is_finite(array), array, None)
     if pa.types.is_boolean(array.type):
         array = pc.if_else(array, "true", "false")
-    if pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type):
-        array = _decode(array)
     if not pa.types.is_string(array.type):
         array = array.cast(pa.string())
     return pc.utf8_trim_whitespace(pc.fill_null(array, ""))
@@ -71,16 +67,7 @@ def has_long(texts: pa.Array, limit: int) -> bool:
     return longest is not None and longest > limit
 
 
-def _decode(array: pa.Array) -> pa.Array:
-    values = [None if value is None else value.decode("utf-8", errors="replace") for value in array.to_pylist()]
-    return pa.array(values, pa.string())
-
-
 def _join_lists(array: pa.Array, separator: str) -> pa.Array:
-    texts = to_text(array.flatten())
-    if array.flatten().null_count == 0 and array.offset == 0 and array.null_count == 0:
-        return pc.binary_join(pa.ListArray.from_arrays(array.offsets.cast(pa.int32()), texts), separator)
-    lists = array.to_pylist()
-    values = iter(texts.to_pylist())
-    joined = [separator.join(text for _ in entries or () if (text := next(values))) for entries in lists]
+    texts = iter(to_text(array.flatten()).to_pylist())
+    joined = [separator.join(text for _ in entries or () if (text := next(texts))) for entries in array.to_pylist()]
     return pa.array(joined, pa.string())

@@ -33,8 +33,6 @@ def to_seconds(array: pa.Array) -> tuple[Seconds, Mask, Mask]:
       Seconds since 1970 UTC `[rows]`, a mask of missing values and one of values that are no moment
       between 1970 and 2100.
     """
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
     if pa.types.is_timestamp(array.type) or pa.types.is_date(array.type):
         seconds, missing = _of_moments(array), array.is_null().to_numpy(zero_copy_only=False)
     elif pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
@@ -73,16 +71,16 @@ def _of_texts(texts: pa.Array) -> tuple[Floats, Mask]:
             return _of_moments(given.cast(kind)), absent
         except pa.ArrowInvalid:
             continue
-    return _of_mixed(given.to_pandas()), absent
+    return _of_mixed(texts.to_pandas()), absent
 
 
 def _of_mixed(texts: pd.Series) -> Floats:
     """Seconds of texts in several forms, NaN where no form fits."""
     seconds = np.full(len(texts), np.nan)
-    numeric = (texts.str.match(_NUMBER) & ~texts.str.match(_COMPACT_DAY)).fillna(value=False).to_numpy(bool)
+    numeric = (texts.str.match(_NUMBER) & ~texts.str.match(_COMPACT_DAY)).to_numpy(bool)
     if numeric.any():
         seconds[numeric] = _of_numbers(texts[numeric].astype(np.float64).to_numpy())
-    iso = texts.str.match(_ISO).fillna(value=False).to_numpy(bool) & ~numeric
+    iso = texts.str.match(_ISO).to_numpy(bool) & ~numeric
     if iso.any():
         # A moment a row, so that rows with a zone may stand beside rows without; each is UTC in the end.
         moments = pd.to_datetime(texts[iso].str.replace(",", "."), errors="coerce", utc=True)

@@ -48,7 +48,7 @@ class TableConfig(Section):
     format: Literal["auto", "csv", "parquet", "jsonl", "ubi"] = pydantic.Field(
         "auto", description="auto goes by the file's ending: .csv .csv.gz .parquet .jsonl .ndjson and .gz of these"
     )
-    delimiter: str = pydantic.Field(",", min_length=1, max_length=1, description="csv: what separates fields")
+    delimiter: str = pydantic.Field(",", pattern=r"^[\t !#-~]$", description="csv: the character between fields")
     queries_path: str | None = pydantic.Field(None, description="ubi: the file of queries beside the events")
     columns: dict[str, str | tuple[str, ...]] = pydantic.Field(
         default_factory=dict,

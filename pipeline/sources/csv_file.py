@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
-from pipeline.sources.csv_rows import CsvRows, QuoteCounter
+from pipeline.sources.csv_rows import CsvRows
 from pipeline.sources.files import open_text
 from pipeline.sources.source import SourceBatch, SourcePart, TableError, reading
 
@@ -23,6 +23,8 @@ from pipeline.sources.source import SourceBatch, SourcePart, TableError, reading
 _BLOCK_BYTES = (1 << 20, 16 << 20)
 _BATCH_ROWS = 50_000
 _HEADER_BYTES = 1 << 20
+# What Arrow says about a header and nothing else, with or without the end of its line.
+_NO_ROWS = ("Empty CSV", "CSV parse error: Empty CSV", "Could not skip initial")
 _DELIMITERS = {";": "';'", "\t": r'"\t"', "|": "'|'", ",": "','"}
 
 
@@ -46,6 +48,7 @@ class CsvFile:
         if not self._names:
             return
         rows = CsvRows(names, self._header_lines)
+        stopped = 0
         for block_bytes in _BLOCK_BYTES:
             with reading(self._part.path):
                 try:
@@ -53,27 +56,28 @@ class CsvFile:
                 except pa.ArrowInvalid as error:
                     if "straddl" not in str(error):
                         raise
+                    stopped = rows.next
                     rows.restart()
                 else:
                     return
-        raise self._unclosed(rows, f"a row is longer than {_BLOCK_BYTES[-1] >> 20} MiB")
+        raise self._unclosed(stopped, f"a row is longer than {_BLOCK_BYTES[-1] >> 20} MiB")
 
     def _read(self, rows: CsvRows, block_bytes: int) -> Iterator[SourceBatch]:
         with open_text(self._part.path) as stream:
-            counter = QuoteCounter(stream)
-            for batch in self._parse(counter, rows, block_bytes):
+            for batch in self._parse(stream, rows, block_bytes):
                 rows.add(batch)
                 if rows.waiting >= _BATCH_ROWS:
                     yield rows.take()
-            rest = rows.take()
-            if counter.odd and rows.differs_from(counter.last_line(), self._part.delimiter, self._names):
-                raise self._unclosed(rows, "the file ends inside quotes")
-            if len(rest.rows) or rest.bad_rows:
-                yield rest
+        rest = rows.take()
+        if rows.spanning and _count_quotes(self._part.path) % 2:
+            raise self._unclosed(rows.spanning, "the file ends inside quotes")
+        if len(rest.rows) or rest.bad_rows:
+            yield rest
 
     def _parse(self, stream: Any, rows: CsvRows, block_bytes: int) -> Iterator[pa.RecordBatch]:
-        # Positions serve as names: headers may repeat names that nobody asked for.
-        positions = [str(self._names.index(name)) for name in rows.names]
+        # Positions serve as names: headers may repeat names that nobody asked for. The last column comes along
+        # because a quote that is never closed shows there.
+        positions = [str(self._names.index(name)) for name in rows.names] + [str(len(self._names) - 1)]
         read = arrow_csv.ReadOptions(
             use_threads=False,
             block_size=block_bytes,
@@ -88,19 +92,28 @@ class CsvFile:
         )
         parse = self._parse_options(rows.skip)
         try:
-            yield from arrow_csv.open_csv(stream, read_options=read, parse_options=parse, convert_options=convert)
+            with arrow_csv.open_csv(stream, read_options=read, parse_options=parse, convert_options=convert) as reader:
+                yield from reader
         except pa.ArrowInvalid as error:
-            if "Empty CSV" not in str(error):  # a header and nothing else is a table without rows
+            if not str(error).startswith(_NO_ROWS):
                 raise
 
     def _parse_options(self, skip: Callable[[Any], str]) -> arrow_csv.ParseOptions:
         return arrow_csv.ParseOptions(delimiter=self._part.delimiter, newlines_in_values=True, invalid_row_handler=skip)
 
-    def _unclosed(self, rows: CsvRows, what: str) -> TableError:
+    def _unclosed(self, row: int, what: str) -> TableError:
         return TableError(
-            f'{self._part.path}: {what}, near row {rows.last + 1:,}. Most likely a quote character (") is opened '
+            f'{self._part.path}: {what}, near row {row:,}. Most likely a quote character (") is opened '
             'and never closed; double the quotes inside fields ("") and export again'
         )
+
+
+def _count_quotes(path: str) -> int:
+    count = 0
+    with open_text(path) as stream:
+        while block := stream.read(_HEADER_BYTES):
+            count += block.count(b'"')
+    return count
 
 
 def _read_header(part: SourcePart) -> tuple[tuple[str, ...], int]:
@@ -109,6 +122,8 @@ def _read_header(part: SourcePart) -> tuple[tuple[str, ...], int]:
     if b"\0" in head:
         raise TableError(f"{part.path}: holds zero bytes, so it is no text; is 'format' right?")
     text = head.decode("utf-8-sig", errors="replace")
+    if len(head) == _HEADER_BYTES and not ("\n" in text or "\r" in text):
+        raise TableError(f"{part.path}: the first line is longer than {_HEADER_BYTES >> 20} MiB; is 'format' right?")
     if not text.strip():
         return (), 0
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=part.delimiter)

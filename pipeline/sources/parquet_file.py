@@ -10,9 +10,25 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.sources.source import SourceBatch, SourcePart, TableError, reading
+from pipeline.sources.utf8 import decode
 
 BATCH_ROWS = 65_536
 _BATCH_BYTES = 32 << 20
+
+_READABLE = (
+    pa.types.is_null,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_boolean,
+    pa.types.is_integer,
+    pa.types.is_float32,
+    pa.types.is_float64,
+    pa.types.is_decimal,
+    pa.types.is_timestamp,
+    pa.types.is_date,
+)
 
 
 class ParquetFile:
@@ -42,7 +58,7 @@ class ParquetFile:
             ):
                 rows = np.arange(done + 1, done + batch.num_rows + 1, dtype=np.int64)
                 done += batch.num_rows
-                yield SourceBatch({name: self._column(batch, name) for name in names}, rows)
+                yield decode({name: self._column(batch, name) for name in names}, rows, [])
 
     def _root(self, name: str) -> str:
         return name if name in self._schema.names else name.split(".", maxsplit=1)[0]
@@ -52,10 +68,19 @@ class ParquetFile:
         array = batch.column(batch.schema.get_field_index(root))
         for part in name[len(root) + 1 :].split(".") if name != root else ():
             array = pc.struct_field(array, [array.type.get_field_index(part)])
-        if pa.types.is_struct(array.type) or pa.types.is_map(array.type):
-            inner = ", ".join(_names_within(name, array.type))
+        self._check_type(name, array.type)
+        return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+
+    def _check_type(self, name: str, kind: pa.DataType) -> None:
+        if pa.types.is_struct(kind):
+            inner = ", ".join(_names_within(name, kind))
             raise TableError(f"{self._part.path}: column '{name}' holds columns of its own; name one of {inner}")
-        return array
+        while pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_dictionary(kind):
+            kind = kind.value_type
+        if not any(is_type(kind) for is_type in _READABLE):
+            raise TableError(
+                f"{self._part.path}: column '{name}' is of type {kind}, which cannot be read; store it as text"
+            )
 
     def _batch_rows(self) -> int:
         groups = [self._file.metadata.row_group(group) for group in self._part.row_groups]

@@ -107,4 +107,4 @@ def reading(path: str) -> Iterator[None]:
         detail = str(error).split("\n", maxsplit=1)[0]
         if "runcated" in detail or "magic bytes" in detail or isinstance(error, EOFError):
             raise TableError(f"{path}: the file is truncated or damaged ({detail}); copy or export it again") from error
-        raise TableError(f"{path}: cannot be read: {detail}") from error
+        raise TableError(f"{path}: cannot be read ({detail}); is 'format' right, is the file whole?") from error
