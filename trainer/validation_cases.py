@@ -46,7 +46,9 @@ class ValidationCases:
         return len(self.truth)
 
 
-def read_validation_cases(file: Path, catalogue: Catalogue, config: Config, transform: Transform) -> ValidationCases | None:
+def read_validation_cases(
+    file: Path, catalogue: Catalogue, config: Config, transform: Transform
+) -> ValidationCases | None:
     """Reads the cases of the task that the gate judges.
 
     Args:
