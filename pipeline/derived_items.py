@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -37,14 +36,11 @@ class DerivedItems:
 
     def table(self) -> pa.Table:
         """The items by id: the commonest text of each column (of several the first by letter), the median price."""
-        prices = _median_prices(self._prices.result())
-        items = pd.DataFrame({"price": prices})
-        for name, counts in self._texts.items():
-            items[name] = _commonest(counts.result(), name).reindex(items.index).fillna("")
-        items = items.sort_index()
-        columns = {name: pa.array(items[name].to_numpy(dtype=object), pa.string()) for name in _TEXTS}
-        ids = pa.array(items.index.to_numpy(dtype=object), pa.string())
-        return pa.table({"item_id": ids, **columns, "price": pa.array(items["price"].to_numpy(np.float64))})
+        prices = self._prices.result()
+        ids = pc.unique(prices["item_id"])
+        ids = ids.take(pc.sort_indices(ids))
+        texts = {name: _commonest(counts.result(), name, ids) for name, counts in self._texts.items()}
+        return pa.table({"item_id": ids, **texts, "price": _median_prices(prices, ids)})
 
 
 class _ValueCounts:
@@ -66,10 +62,12 @@ class _ValueCounts:
             self._rows = len(self._tables[0])
             self._limit = max(_COMPACT_ROWS, 2 * self._rows)
 
-    def result(self) -> pd.DataFrame:
+    def result(self) -> pa.Table:
+        """The pairs and their `count`."""
         if not self._tables:
-            return pd.DataFrame({"item_id": [], self._name: [], "count": []})
-        return _sum(pa.concat_tables(self._tables), self._name).to_pandas()
+            kind = pa.float64() if self._name == "price" else pa.string()
+            return pa.schema({"item_id": pa.string(), self._name: kind, "count": pa.int64()}).empty_table()
+        return _sum(pa.concat_tables(self._tables), self._name)
 
 
 def _sum(pairs: pa.Table, name: str) -> pa.Table:
@@ -77,24 +75,29 @@ def _sum(pairs: pa.Table, name: str) -> pa.Table:
     return summed.rename_columns([column.removesuffix("_sum") for column in summed.column_names])
 
 
-def _commonest(counts: pd.DataFrame, name: str) -> pd.Series:
-    given = counts[counts[name] != ""]
-    ranked = given.sort_values(["item_id", "count", name], ascending=[True, False, True])
-    return ranked.drop_duplicates("item_id").set_index("item_id")[name]
+def _commonest(pairs: pa.Table, name: str, ids: pa.Array) -> pa.Array:
+    """Each item's commonest text, the first by letter of several; "" where it has none, `[items]`."""
+    given = pairs.filter(pc.not_equal(pairs[name], ""))
+    ranked = [("item_id", "ascending"), ("count", "descending"), (name, "ascending")]
+    given = given.take(pc.sort_indices(given, ranked))
+    best = pc.index_in(ids, value_set=given["item_id"])  # the first of an item's rows
+    return pc.fill_null(given[name].combine_chunks().take(best), "")
 
 
-def _median_prices(counts: pd.DataFrame) -> pd.Series:
-    """The median of each item's prices, each as often as it was met; NaN where none is known."""
-    known = counts[counts["price"].notna()].sort_values(["item_id", "price"])
-    items = pd.Index(counts["item_id"].unique())
-    totals = known.groupby("item_id", sort=True)["count"].sum()
-    ends = known["count"].cumsum().to_numpy()
-    starts = totals.cumsum().to_numpy() - totals.to_numpy()
-    prices = known["price"].to_numpy()
+def _median_prices(pairs: pa.Table, ids: pa.Array) -> pa.Array:
+    """The median of each item's prices, each as often as it was met; NaN where none is known, `[items]`."""
+    known = pairs.filter(pc.invert(pc.is_nan(pairs["price"])))
+    known = known.take(pc.sort_indices(known, [("item_id", "ascending"), ("price", "ascending")]))
+    counts, prices = known["count"].to_numpy(), known["price"].to_numpy()
+    codes = pc.index_in(known["item_id"], value_set=ids).to_numpy()
+    totals = np.bincount(codes, weights=counts, minlength=len(ids)).astype(np.int64)
+    ends, starts = np.cumsum(counts), np.cumsum(totals) - totals
+    priced = totals > 0
 
     def at(position: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        found: npt.NDArray[np.float64] = prices[np.searchsorted(ends, starts + position, side="right")]
+        found: npt.NDArray[np.float64] = prices[np.searchsorted(ends, (starts + position)[priced], side="right")]
         return found
 
-    middle = (at((totals.to_numpy() - 1) // 2) + at(totals.to_numpy() // 2)) / 2
-    return pd.Series(middle, index=totals.index).reindex(items)
+    medians = np.full(len(ids), np.nan)
+    medians[priced] = (at((totals - 1) // 2) + at(totals // 2)) / 2
+    return pa.array(medians)

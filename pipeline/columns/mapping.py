@@ -95,14 +95,14 @@ def map_columns(config: Config, part: SourcePart) -> Mapping:
     """
     table: TableConfig = getattr(config.tables, part.table)
     _check_listed(config, part.table, table)
-    if part.format.startswith("ubi"):
-        table = ubi_table(table, part)
+    named = ubi_table(table, part) if part.format.startswith("ubi") else table
     mapped = []
     for column in table_columns(config, part.table):
-        listed = table.columns.get(column.name)
-        sources = (column.name,) if listed is None else (listed,) if isinstance(listed, str) else listed
-        mapped.append(MappedColumn(column, sources, table.constants.get(column.name), listed is not None))
-    return Mapping(part, tuple(mapped), table.event_types)
+        found = named.columns.get(column.name, column.name)
+        sources = (found,) if isinstance(found, str) else found
+        constant = named.constants.get(column.name)
+        mapped.append(MappedColumn(column, sources, constant, listed=column.name in table.columns))
+    return Mapping(part, tuple(mapped), named.event_types)
 
 
 def table_columns(config: Config, name: str) -> tuple[schema.Column, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import decimal
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -30,6 +32,8 @@ def to_text(array: pa.Array, separator: str = " ") -> pa.Array:
         array = pc.if_else(pc.is_finite(array), array, None)
     if pa.types.is_boolean(array.type):
         array = pc.if_else(array, "true", "false")
+    if pa.types.is_decimal(array.type):
+        array = pa.array([None if value is None else _plain(value) for value in array.to_pylist()], pa.string())
     if not pa.types.is_string(array.type):
         array = array.cast(pa.string())
     return pc.utf8_trim_whitespace(pc.fill_null(array, ""))
@@ -65,6 +69,11 @@ def has_long(texts: pa.Array, limit: int) -> bool:
     """Tells cheaply whether some text may have more than `limit` characters."""
     longest = pc.max(pc.binary_length(texts)).as_py()
     return longest is not None and longest > limit
+
+
+def _plain(value: decimal.Decimal) -> str:
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _join_lists(array: pa.Array, separator: str) -> pa.Array:

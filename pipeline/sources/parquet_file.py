@@ -72,9 +72,6 @@ class ParquetFile:
         return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
     def _check_type(self, name: str, kind: pa.DataType) -> None:
-        if pa.types.is_struct(kind):
-            inner = ", ".join(_names_within(name, kind))
-            raise TableError(f"{self._part.path}: column '{name}' holds columns of its own; name one of {inner}")
         while pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_dictionary(kind):
             kind = kind.value_type
         if not any(is_type(kind) for is_type in _READABLE):
