@@ -185,7 +185,8 @@ def _features(config: Config, table: Table, examples: BaseComponent) -> _Feature
     statistics = StatisticsGen(
         examples=examples.outputs["examples"],
         schema=schema_gen.outputs["schema"],
-        stats_options=tfdv.StatsOptions(experimental_use_sketch_based_topk_uniques=True),
+        # Sketches instead of exact counts of distinct values: memory does not grow with users and queries.
+        stats_options=tfdv.StatsOptions(use_sketch_based_topk_uniques=True, infer_type_from_schema=True),
     ).with_id(f"{kind}StatisticsGen")
     validator = ExampleValidator(
         statistics=statistics.outputs["statistics"], schema=schema_gen.outputs["schema"]

@@ -10,12 +10,10 @@ import contextlib
 import dataclasses
 import datetime
 import logging
-import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from absl import flags
@@ -25,17 +23,16 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
-from pipeline import dag, peak_memory, run_records
+from pipeline import dag, run_records
 from pipeline.config import Config
 from pipeline.progress import Step, StepLines
 from pipeline.run_folder import RunFolder, write_json
+from pipeline.step_process import StepProcessError, run_apart
 
 _log = logging.getLogger(__name__)
-_REASON_LINES = 24
 _BYTE_BATCHES = "tfxio_use_byte_size_batching"
-_BEAM_SUFFIX = re.compile(r"\s*\[while running '[^']*'\]$")  # Beam adds its own step's name to a message
 
-# What runs one node; tests put their own here.
+# What runs one node, in the step's own process; tests put their own here.
 Launch = Callable[[launcher.Launcher], Any]
 
 
@@ -120,7 +117,7 @@ def _run_step(
     step = Step(node.node_info.id)
     done.steps.append(step)
     deployment = runner_utils.extract_local_deployment_config(pipeline)
-    with lines.follow(step), _Named(step), peak_memory.watched() as peak:
+    with lines.follow(step), _named(step):
         prepared = launcher.Launcher(
             pipeline_node=node,
             mlmd_connection=metadata.Metadata(connection),
@@ -128,41 +125,26 @@ def _run_step(
             pipeline_runtime_spec=pipeline.runtime_spec,
             executor_spec=runner_utils.extract_executor_spec(deployment, step.name),
         )
-        execution = launch(prepared)
+        finished = run_apart(lambda: int(launch(prepared).execution_id))
+        step.peak_mib = finished.peak_mib
         with metadata.Metadata(connection) as records:
-            state = run_records.state_of(records, execution.execution_id)
-            done.outputs[step.name] = run_records.outputs_of(records, execution.execution_id)
+            state = run_records.state_of(records, finished.value)
+            done.outputs[step.name] = run_records.outputs_of(records, finished.value)
         if state not in (run_records.State.COMPLETE, run_records.State.CACHED):
-            raise StepError("its inputs could not be found; remove metadata.sqlite in the run folder and run again")
+            raise StepProcessError(
+                "its inputs could not be found; remove metadata.sqlite in the run folder and run again"
+            )
         step.detail = run_records.summary_of(done.outputs[step.name])
-        step.peak_mib = peak()
         step.state = "cached" if state == run_records.State.CACHED else "done"
 
 
-class _Named(contextlib.AbstractContextManager[None]):
-    """Turns whatever ends a step into a StepError that names it; the log gets the whole trace."""
-
-    def __init__(self, step: Step) -> None:
-        self._step = step
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if not isinstance(error, Exception):
-            return  # nothing happened, or the person stopped the run
-        _log.error("step %s failed", self._step.name, exc_info=error)
-        self._step.detail = _reason(error)
-        raise StepError(f"{self._step.name} failed: {self._step.detail}") from error
-
-
-def _reason(error: Exception) -> str:
-    """The first lines of an error's message, or its name where it has none."""
-    text = _BEAM_SUFFIX.sub("", str(error).strip())
-    lines = [line for line in text.splitlines() if line.strip()]
-    shown = lines[:_REASON_LINES]
-    if len(lines) > len(shown):
-        shown.append(f"... {len(lines) - len(shown)} more lines")
-    return "\n".join(shown) or type(error).__name__
+@contextlib.contextmanager
+def _named(step: Step) -> Iterator[None]:
+    try:
+        yield
+    except StepProcessError as error:
+        step.detail = str(error)
+        raise StepError(f"{step.name} failed: {error}") from error
 
 
 def _keep_steps(folder: RunFolder, done: Run, run_id: str) -> None:

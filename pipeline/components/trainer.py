@@ -25,8 +25,8 @@ class TrainerSpec(ComponentSpec):
     """What Trainer reads and writes; the names that TFX's executor knows are TFX's."""
 
     PARAMETERS: ClassVar = {
-        "train_args": ExecutionParameter(type=trainer_pb2.TrainArgs, use_proto=True),
-        "eval_args": ExecutionParameter(type=trainer_pb2.EvalArgs, use_proto=True),
+        "train_args": ExecutionParameter(type=trainer_pb2.TrainArgs),
+        "eval_args": ExecutionParameter(type=trainer_pb2.EvalArgs),
         "run_fn": ExecutionParameter(type=str),
         "custom_config": ExecutionParameter(type=str),
         "code": ExecutionParameter(type=str),
