@@ -66,7 +66,7 @@ class PlantedShop:
 
     catalogue: Catalogue
     examples: EventExamples
-    cases: ValidationCases
+    cases: ValidationCases | None
 
 
 def taste_of(rows: np.ndarray) -> np.ndarray:

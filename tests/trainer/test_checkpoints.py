@@ -43,7 +43,10 @@ def test_a_stopped_training_ends_bit_equal_to_an_undisturbed_one(
     resumed = train(tmp_path / "two", preset, None, monkeypatch)
 
     timeless = [
-        [{name: value for name, value in log.items() if name != "train/examples_per_second"} for log in run.progress.logs]
+        [
+            {name: value for name, value in log.items() if name != "train/examples_per_second"}
+            for log in run.progress.logs
+        ]
         for run in (undisturbed, resumed)
     ]
     assert timeless[0] == timeless[1]

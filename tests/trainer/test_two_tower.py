@@ -24,7 +24,6 @@ from planted import (
 from trainer import metrics
 from trainer.phase import TrainedModel
 
-
 ROWS = np.arange(ITEMS)
 
 
@@ -120,9 +119,7 @@ def test_it_overfits_32_rows(shop: PlantedShop, preset: str, tmp_path: Path) -> 
     assert trained.progress.logs[-1]["train/loss"] < 0.2 * trained.progress.logs[1]["train/loss"]
 
 
-def test_every_variable_learns_and_the_frozen_encoder_does_not(
-    shop: PlantedShop, preset: str, tmp_path: Path
-) -> None:
+def test_every_variable_learns_and_the_frozen_encoder_does_not(shop: PlantedShop, preset: str, tmp_path: Path) -> None:
     config = planted_config(
         preset,
         features={"user_buckets": 10, "time": True, "item": {"brand": True}},
@@ -142,7 +139,9 @@ def test_every_variable_learns_and_the_frozen_encoder_does_not(
         shop.catalogue, features={**shop.catalogue.features, "brand_index": generator.integers(0, 2, ITEMS)}
     )
     phase = planted_phase(shop, config, tmp_path, examples=examples, catalogue=catalogue, cases=None, epochs=1)
-    start = planted_phase(shop, config, tmp_path / "start", examples=examples, catalogue=catalogue, cases=None, epochs=0)
+    start = planted_phase(
+        shop, config, tmp_path / "start", examples=examples, catalogue=catalogue, cases=None, epochs=0
+    )
     before = [variable.numpy() for variable in start.run().model.trainable_variables]
     model = phase.run().model
     names = [variable.path for variable in model.trainable_variables]

@@ -34,7 +34,7 @@ class BertEncoder(keras.layers.Layer):
         super().__init__(name="text_encoder", dtype="float32")
         backbone = keras_nlp.models.Backbone.from_preset(source, dtype=dtype)
         if mode == "lora":
-            backbone.enable_lora(lora_rank)
+            _enable_lora(backbone, lora_rank)
         output = backbone.output
         # Without the pooled output its dense layer is no part of the network, and so of what learns.
         sequence = output["sequence_output"] if isinstance(output, dict) else output
@@ -62,3 +62,10 @@ class BertEncoder(keras.layers.Layer):
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns [batch, width]."""
         return (input_shape[0], self.width)
+
+
+def _enable_lora(backbone: Any, rank: int) -> None:
+    """Lets the low-rank updates learn and nothing else; KerasNLP leaves the biases beside them free."""
+    backbone.enable_lora(rank)
+    for variable in backbone.trainable_variables:
+        variable.trainable = "lora_kernel" in variable.path
