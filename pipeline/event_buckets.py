@@ -130,7 +130,7 @@ def read_fragments(folder: Path, bucket: int, columns: pa.Schema) -> pa.Table:
     for path in sorted((folder / "events" / _PARTS).glob(f"part-*/bucket-{bucket:05d}.arrow")):
         with pa.OSFile(str(path)) as file:
             tables.append(pa.ipc.open_stream(file).read_all())
-    events = pa.concat_tables(tables).combine_chunks()
+    events = pa.concat_tables(tables)
     return events.take(pa.array(_order(events)))
 
 
