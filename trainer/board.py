@@ -17,6 +17,7 @@ from pipeline.config import Config
 from trainer.catalogue import Catalogue
 
 PROJECTOR_ITEMS = 5000
+HISTOGRAM_VALUES = 50_000
 
 
 class Board:
@@ -44,14 +45,15 @@ class Board:
         self._writer.flush()
 
     def write_weights(self, epoch: int, variables: Sequence[Any]) -> None:
-        """Writes a histogram of each variable.
+        """Writes a histogram of each variable, of a sample where it is large.
 
         Made by NumPy: `tf.summary.histogram` would run a dozen ops for each.
         """
         with self._writer.as_default(step=epoch):
             for variable in variables:
-                values = np.asarray(variable.numpy(), np.float32)
-                summary = histogram_pb(f"weights/{variable.path}", values)
+                values = np.asarray(variable.numpy(), np.float32).ravel()
+                sample = values[:: 1 + len(values) // HISTOGRAM_VALUES]
+                summary = histogram_pb(f"weights/{variable.path}", sample)
                 tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=epoch)
         self._writer.flush()
 

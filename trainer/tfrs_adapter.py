@@ -14,8 +14,8 @@ import tensorflow as tf
 if not tf.keras.__name__.startswith("tf_keras"):
     raise ImportError(
         f"tf.keras is {tf.keras.__name__}, but TensorFlow Recommenders needs tf_keras (Keras 2): TensorFlow's Keras "
-        "was used before the package 'trainer' was imported. Import 'trainer' first, or set TF_USE_LEGACY_KERAS=1 in the "
-        "environment of this process"
+        "was used before the package 'trainer' was imported. Import 'trainer' first, or set TF_USE_LEGACY_KERAS=1 in "
+        "the environment of this process"
     )
 
 import tensorflow_recommenders as tfrs

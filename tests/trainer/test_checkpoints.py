@@ -12,7 +12,7 @@ from trainer.checkpoints import Checkpoint, Progress, assign_variables, read_var
 from trainer.phase import TrainedModel
 
 
-class Stopped(RuntimeError):
+class StoppedError(RuntimeError):
     """Stands for a process that ends between two epochs."""
 
 
@@ -23,7 +23,7 @@ def train(folder: Path, preset: str, stop_at: int | None, monkeypatch: pytest.Mo
     def stop(board: Board, epoch: int, values: Any) -> None:
         write_epoch(board, epoch, values)
         if epoch == stop_at:
-            raise Stopped
+            raise StoppedError
 
     monkeypatch.setattr(Board, "write_epoch", stop)
     try:
@@ -32,24 +32,22 @@ def train(folder: Path, preset: str, stop_at: int | None, monkeypatch: pytest.Mo
         monkeypatch.setattr(Board, "write_epoch", write_epoch)
 
 
+def timeless(trained: TrainedModel) -> list[dict[str, float]]:
+    logs = trained.progress.logs
+    return [{name: value for name, value in log.items() if name != "train/examples_per_second"} for log in logs]
+
+
 def test_a_stopped_training_ends_bit_equal_to_an_undisturbed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     preset = save_word_bag(tmp_path / "encoder")
     undisturbed = train(tmp_path / "one", preset, None, monkeypatch)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         # In the third epoch, after the checkpoint of the second.
         train(tmp_path / "two", preset, 3, monkeypatch)
     resumed = train(tmp_path / "two", preset, None, monkeypatch)
 
-    timeless = [
-        [
-            {name: value for name, value in log.items() if name != "train/examples_per_second"}
-            for log in run.progress.logs
-        ]
-        for run in (undisturbed, resumed)
-    ]
-    assert timeless[0] == timeless[1]
+    assert timeless(undisturbed) == timeless(resumed)
     for one, two in zip(undisturbed.model.trainable_variables, resumed.model.trainable_variables, strict=True):
         assert np.array_equal(one.numpy(), two.numpy()), one.path
     assert np.array_equal(undisturbed.item_vectors, resumed.item_vectors)

@@ -77,7 +77,9 @@ def test_a_saved_model_encodes_strings_and_stays_in_the_model_that_is_saved(tmp_
 
     module = tf.Module()
     module.encoder = encoder
-    module.run = tf.function(lambda strings: encoder(strings), input_signature=[tf.TensorSpec([None], tf.string)])
+    module.run = tf.function(
+        lambda strings: encoder(strings, training=False), input_signature=[tf.TensorSpec([None], tf.string)]
+    )
     tf.saved_model.save(module, str(tmp_path / "saved"))
     assert (tf.saved_model.load(str(tmp_path / "saved")).run(texts).numpy() == vectors).all()
 
