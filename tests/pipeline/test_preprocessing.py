@@ -25,6 +25,7 @@ from pipeline import preprocessing, schema
 from pipeline.components.schema_gen import build_schema
 from pipeline.config import Config
 from pipeline.examples import build_bucket, item_batches
+from pipeline.raw_features import event_features, item_features
 
 # Ops that the stock server's TF Text lacks, or that call Python.
 BANNED_OPS = {"RoundRobinTrim", "RoundRobinGenerateMasks", "Utf8Binarize", "PyFunc", "PyFuncStateless", "EagerPyFunc"}
@@ -275,3 +276,18 @@ def test_texts_join_without_gaps() -> None:
     parts = [tf.constant([[text]]) for text in ("  Blue\n\tshirt ", "", "Clothes > Shirts > Blue")]
     assert preprocessing.joined_text(parts).numpy().tolist() == [[b"Blue shirt Clothes Shirts Blue"]]
     assert preprocessing.joined_text([tf.constant([[""]])] * 2).numpy().tolist() == [[b""]]
+
+
+def test_what_the_configuration_switches_off_is_not_there() -> None:
+    config = tables.make_config(
+        features={"time": False, "query": False, "item": {"brand": False, "category": False, "price": False}},
+        encoder={"kind": "tensorflow_hub", "preset": "any"},
+    )
+    settings = {"config": config.model_dump_json()}
+    zeros = {"string": tf.constant([[""]]), "int": tf.constant([[0]], tf.int64), "float": tf.constant([[0.0]])}
+    events = {raw.name: tf.repeat(zeros[raw.kind], raw.length, axis=1) for raw in event_features(config)}
+    items = {raw.name: zeros[raw.kind] for raw in item_features()}
+    made = set(preprocessing.preprocess_events(events, settings))
+    history = {"history_item_ids", "history_types", "history_ages"}
+    assert made == history | {"user_id", "timestamp", "query", *LABELS}
+    assert set(preprocessing.preprocess_items(items, settings)) == {"item_id", "title", "text"}
