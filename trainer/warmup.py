@@ -13,7 +13,7 @@ from pipeline import schema
 from pipeline.config import Config
 from trainer import contract
 from trainer.catalogue import Catalogue
-from trainer.contract import Port, SignatureContract
+from trainer.contract import Port
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 _SMALL_HISTORY = 3
@@ -40,13 +40,11 @@ def write_warmup(folder: Path, catalogue: Catalogue, config: Config) -> None:
 def warmup_requests(catalogue: Catalogue, config: Config) -> Iterator[Any]:
     """Yields PredictRequests for every signature: bare, with a short history, and a batch with full histories."""
     samples = _Samples(catalogue)
-    for described in contract.signature_contracts(config).values():
-        yield _request(
-            described, config, {port.name: samples.of(port, 1, 1) for port in described.inputs if port.required}
-        )
+    for name, described in contract.signature_contracts(config).items():
+        ports = described.inputs
+        yield _request(name, config, {port.name: samples.of(port, 1, 1) for port in ports if port.required})
         for batch, length in ((1, _SMALL_HISTORY), (_SMALL_BATCH, config.features.history.length)):
-            values = {port.name: samples.of(port, batch, length) for port in described.inputs}
-            yield _request(described, config, values)
+            yield _request(name, config, {port.name: samples.of(port, batch, length) for port in ports})
 
 
 class _Samples:
@@ -73,10 +71,10 @@ class _Samples:
         return "" if port.default is None else port.default
 
 
-def _request(described: SignatureContract, config: Config, values: dict[str, tf.Tensor]) -> Any:
+def _request(signature: str, config: Config, values: dict[str, tf.Tensor]) -> Any:
     request = predict_pb2.PredictRequest()
     request.model_spec.name = config.serving.name
-    request.model_spec.signature_name = described.name
+    request.model_spec.signature_name = signature
     for name, tensor in values.items():
         request.inputs[name].CopyFrom(tf.make_tensor_proto(tensor))
     return request
