@@ -128,7 +128,7 @@ def _read_header(part: SourcePart) -> tuple[tuple[str, ...], int]:
         return (), 0
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=part.delimiter)
     try:
-        names = tuple(name.strip() for name in next(reader))
+        names = tuple(name.strip() for name in next(fields for fields in reader if fields))
     except csv.Error as error:
         raise TableError(f"{part.path}: the header cannot be read: {error}; is 'delimiter' right?") from error
     if len(names) == 1:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pipeline.sources.files import open_text
 from pipeline.sources.source import NOT_JSON, NOT_UTF8, BadRow, SourceBatch, SourcePart, TableError, reading
 
-_BLOCK_BYTES = 2 << 20
+_BLOCK_BYTES = 4 << 20
 _LINE_BYTES = 64 << 20
 _PEEK_ROWS = 1_000
 
@@ -47,7 +47,8 @@ class JsonLines:
             rows, numbers, bad_rows = _parse(lines, done)
             done += len(lines)
             rows, numbers, more_bad_rows = self.complete(rows, numbers)
-            columns = {name: array for name in names if (array := self._column(rows, name)) is not None}
+            keys = set().union(*rows)
+            columns = {name: array for name in names if (array := self._column(rows, keys, name)) is not None}
             yield SourceBatch(columns, np.asarray(numbers, np.int64), [*bad_rows, *more_bad_rows])
 
     def peek_names(self) -> list[str]:
@@ -76,20 +77,34 @@ class JsonLines:
         if rest.strip():
             yield [rest]
 
-    def _column(self, rows: list[Row], name: str) -> pa.Array | None:
+    def _column(self, rows: list[Row], keys: set[str], name: str) -> pa.Array | None:
         """Gathers one column, or None where no row has its key."""
         path = name.split(".")
-        values = [row.get(name) for row in rows]
-        if len(path) > 1 and not any(value is not None for value in values):
+        if name in keys:
+            values = [row.get(name) for row in rows]
+        elif len(path) > 1 and any(_has(row, path) for row in rows):
             values = [_reach(row, path) for row in rows]
-        if all(value is None for value in values):
-            known = any(name in row or _has(row, path) for row in rows)
-            return pa.nulls(len(rows), pa.string()) if known else None
+        else:
+            return None
+        if values.count(None) == len(values):
+            return pa.nulls(len(rows), pa.string())
+        return self._array(name, values)
+
+    def _array(self, name: str, values: list[Any]) -> pa.Array:
+        try:
+            array = pa.array(values)
+        except (pa.ArrowException, OverflowError, UnicodeEncodeError):
+            pass  # several types in one column, a number too large, half a character
+        else:
+            if not pa.types.is_nested(array.type):
+                return array
         nested = next((value for value in values if isinstance(value, dict)), None)
         if nested is not None:
             inner = ", ".join(f"{name}.{key}" for key in list(nested)[:10])
             raise TableError(f"{self.part.path}: '{name}' holds an object; name one of its keys: {inner}")
-        return _array(values)
+        if any(isinstance(value, list) for value in values):
+            return pa.array([None if value is None else _texts(value) for value in values], pa.list_(pa.string()))
+        return pa.array([_text(value) for value in values], pa.string())
 
 
 def _parse(lines: list[bytes], done: int) -> tuple[list[Row], list[int], list[BadRow]]:
@@ -145,19 +160,6 @@ def _names_within(row: Row, prefix: str = "") -> Iterator[str]:
 def _has(row: Row, path: list[str]) -> bool:
     parent = _reach(row, path[:-1]) if len(path) > 1 else row
     return isinstance(parent, dict) and path[-1] in parent
-
-
-def _array(values: list[Any]) -> pa.Array:
-    try:
-        array = pa.array(values)
-    except (pa.ArrowException, OverflowError, UnicodeEncodeError):
-        pass  # several types in one column, a number too large, half a character
-    else:
-        if not pa.types.is_nested(array.type) or pa.types.is_string(array.type.value_type):
-            return array
-    if any(isinstance(value, list) for value in values):
-        return pa.array([None if value is None else _texts(value) for value in values], pa.list_(pa.string()))
-    return pa.array([_text(value) for value in values], pa.string())
 
 
 def _texts(value: Any) -> list[str]:
