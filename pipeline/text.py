@@ -12,10 +12,16 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_text as tf_text
+from tensorflow_text.core.pybinds import pywrap_fast_bert_normalizer_model_builder as normaliser_models
+from tensorflow_text.core.pybinds import pywrap_fast_wordpiece_tokenizer_model_builder as word_models
 
 from pipeline.config import EncoderConfig, encoder_source
+
+_MAX_WORD_BYTES = 100  # longer words are unknown, as in BERT's own tokenizer
 
 
 class TokenizerError(ValueError):
@@ -56,11 +62,26 @@ def preset_tokenizer(source: str) -> Any:
 def _tokenise(texts: tf.Tensor, tokenizer: Any) -> tf.RaggedTensor:
     if not _is_bert(tokenizer):
         return tokenizer(texts)
-    # Made while tracing, so that its model is a constant of the graph.
+    words, normaliser = _fast_models(tuple(tokenizer.get_vocabulary()), tokenizer.lowercase)
+    # Made while tracing, so that its models are constants of the graph.
     fast = tf_text.FastBertTokenizer(
-        tokenizer.get_vocabulary(), token_out_type=tf.int32, lower_case_nfd_strip_accents=tokenizer.lowercase
+        token_out_type=tf.int32,
+        fast_wordpiece_model_buffer=tf.constant(words),
+        fast_bert_normalizer_model_buffer=tf.constant(normaliser),
     )
     return fast.tokenize(texts).merge_dims(1, -1)
+
+
+@lru_cache(maxsize=4)
+def _fast_models(vocabulary: tuple[str, ...], lowercase: bool) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Builds the tokenizer's two models as FastBertTokenizer does by itself, once.
+
+    Left to itself it does so for each of the nine times that Transform traces the function, and hands
+    TensorFlow the million bytes as a list of integers, which takes seconds each time.
+    """
+    words = word_models.build_fast_wordpiece_model(vocabulary, _MAX_WORD_BYTES, "##", "[UNK]", False, False)
+    normaliser = normaliser_models.build_fast_bert_normalizer_model(lowercase)
+    return np.frombuffer(words, np.uint8), np.frombuffer(normaliser, np.uint8)
 
 
 def _is_bert(tokenizer: Any) -> bool:
