@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from serving.errors import Code, ServingError
 from serving.tensors import STRING, Dtype, TensorError, dtype_of
 
 _MAX_SHOWN = 256
+_TOO_BIG = "Number too big to be stored in double."
 _FLOATS = ("float", "double", "half", "bfloat16")
 # Small integers travel as int32, and what does not fit wraps: so the stock server does.
 _INT_LIMITS = {"uint32": (0, 2**32), "uint64": (0, 2**64), "int64": (-(2**63), 2**63)}
@@ -76,6 +76,8 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise ServingError(Code.INVALID_ARGUMENT, f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
     except RecursionError as error:
         raise ServingError(Code.INVALID_ARGUMENT, "JSON Parse error: nested too deeply") from error
+    except ValueError as error:  # Python refuses integers of more than some thousand digits
+        raise ServingError(Code.INVALID_ARGUMENT, f"JSON Parse error: {_TOO_BIG}") from error
     if not isinstance(document, dict):
         raise _invalid(f"{_show(document)} Is not object")
     return document
@@ -176,7 +178,8 @@ def _to_array(value: Any, dtype: Dtype) -> NDArray[Any]:
         carrier = np.uint64 if dtype.name == "uint64" else np.int64
         array = np.array(leaves, dtype=carrier).astype(dtype.numpy)
     else:
-        array = np.array(leaves, dtype=np.float64 if dtype.name in _FLOATS else dtype.numpy).astype(dtype.numpy)
+        with np.errstate(over="ignore"):  # 1e39 is infinity to a float, for the stock server too
+            array = np.array(leaves, dtype=np.float64 if dtype.name in _FLOATS else dtype.numpy).astype(dtype.numpy)
     return array.reshape(shape)
 
 
@@ -212,7 +215,7 @@ def _leaf(value: Any, dtype: Dtype) -> Any:
             return value
     elif isinstance(value, int | float) and not isinstance(value, bool):
         if dtype.name in _FLOATS:
-            return value if abs(value) < 2**1023 or not math.isfinite(value) else float("inf")
+            return _to_float(value)
         low, high = _INT_LIMITS.get(dtype.name, (-(2**31), 2**31))
         if isinstance(value, int) and low <= value < high:
             return value
@@ -220,6 +223,13 @@ def _leaf(value: Any, dtype: Dtype) -> Any:
         type(value), "Number"
     )
     raise _invalid(f"{_show(value)} Type: {kind} is not of expected type: {dtype.name}")
+
+
+def _to_float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ServingError(Code.INVALID_ARGUMENT, f"JSON Parse error: {_TOO_BIG}") from error
 
 
 def _encode_text(value: str) -> bytes:

@@ -65,6 +65,7 @@ class ModelStore:
       policy: which versions are wanted.
       poll_interval_s: pause between two looks at the folder.
       threads: how many threads one call may use; 0 leaves it to TensorFlow.
+      warm: whether a version's warm-up requests are run before it answers.
       on_change: called, with this store, when the set of available versions has changed.
     """
 
@@ -76,6 +77,7 @@ class ModelStore:
         policy: VersionPolicy | None = None,
         poll_interval_s: float = 1.0,
         threads: int = 0,
+        warm: bool = True,
         on_change: Callable[[ModelStore], None] = lambda _store: None,
     ) -> None:
         self.name = name
@@ -84,6 +86,7 @@ class ModelStore:
         self._policy = policy or latest()
         self._poll_interval_s = poll_interval_s
         self._threads = threads
+        self._warm = warm
         self._versions: dict[int, _Version] = {}
         self._changed = threading.Condition()
         self._wake = threading.Event()
@@ -204,7 +207,7 @@ class ModelStore:
         try:
             predictor = Predictor(folder, self._threads)
             try:
-                warmed = warmup.warm_up(predictor, folder)
+                warmed = warmup.warm_up(predictor, folder) if self._warm else 0
             except ServingError as error:
                 predictor.close()
                 raise LoadError(f"{folder}: a warm-up request failed: {error}") from error

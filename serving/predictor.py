@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the ops that tokenise text in the graph)
 from numpy.typing import NDArray
-from tensorflow.core.protobuf import config_pb2
+from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
 from tensorflow.python.client import pywrap_tf_session
 
 from serving.errors import Code, ServingError
@@ -108,8 +108,7 @@ class Predictor:
         if not (folder / "saved_model.pb").is_file():
             raise LoadError(f"{folder}: holds no saved_model.pb; expected a SavedModel, copied whole")
         graph = tf.Graph()
-        config = config_pb2.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads)
-        self._session = tf.compat.v1.Session(graph=graph, config=config)
+        self._session = tf.compat.v1.Session(graph=graph, config=_session_config(threads))
         try:
             with graph.as_default():
                 meta_graph = tf.compat.v1.saved_model.load(self._session, [tf.saved_model.SERVING], str(folder))
@@ -190,6 +189,13 @@ class Predictor:
             if options is not None:
                 pywrap_tf_session.TF_DeleteBuffer(options)
         return [np.asarray(value) for value in values]
+
+
+def _session_config(threads: int) -> Any:
+    config = config_pb2.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads)
+    # Swapping and recomputing save memory in training only; here the planning costs time and prints warnings.
+    config.graph_options.rewrite_options.memory_optimization = rewriter_config_pb2.RewriterConfig.NO_MEM_OPT
+    return config
 
 
 def _prepare(name: str, definition: Any, graph: tf.Graph) -> Signature:

@@ -83,6 +83,7 @@ class LocalTransport:
 
     Raises:
       FileNotFoundError: if there is no version.
+      ServingError: if it does not load.
     """
 
     def __init__(self, path: Path, name: str = "aisle") -> None:
@@ -92,8 +93,10 @@ class LocalTransport:
         from serving.versions import specific
 
         self.folder = find_version(path)
-        self._store = ModelStore(name, self.folder.parent, policy=specific(int(self.folder.name)))
+        self._store = ModelStore(name, self.folder.parent, policy=specific(int(self.folder.name)), warm=False)
         self._store.poll()
+        if not self._store.available():
+            raise ServingError(Code.DATA_LOSS, self._store.statuses()[0].message)
         service = ModelService({name: self._store}, Monitor())
         self._methods = _local_methods(service)
 

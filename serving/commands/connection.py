@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,16 +136,18 @@ def _open(server: str | None, model: Path | None, model_name: str) -> tuple[Any,
             raise click.UsageError(f"--server {server}: expected HOST:PORT, for example localhost:8500")
         return GrpcTransport(server), None
     quiet_tensorflow()
+    # What it would say is in the error.
+    logging.getLogger("aisle.serving").setLevel(logging.CRITICAL)
     transport = LocalTransport(model, model_name)
     return transport, transport.folder
 
 
 def quiet_tensorflow() -> None:
-    """Keeps TensorFlow's notes about the machine off the terminal; errors still show. Set before it is imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import logging
-
+    """Keeps TensorFlow's notes about the machine off the terminal; what goes wrong is raised. Before its import."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # TensorFlow imports Google's API client, which tells every user of Python 3.11 when it will end.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="google")
 
 
 def _find_folder(client: Client) -> Path | None:

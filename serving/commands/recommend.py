@@ -80,17 +80,18 @@ class _Asking:
         at = known.as_of if self.at is None else self.at
         records = [known.records.get(user_id, UserRecord()) for user_id in user_ids]
         contract = self.target.contract
+        histories = [record.history(at) for record in records]
         excluded = [record.seen(at, known.as_of) for record in records] if self.exclude_seen else None
         listed = self.target.client.recommend(
             user_ids,
             k=self.k,
-            histories=[record.history(at) for record in records],
+            histories=histories,
             moments=[moment_at(at, {**record.context, **self.given}, self.columns, contract) for record in records],
             exclude_item_ids=excluded,
         )
         return [
-            Answer(("user_id", user_id), items, self._note(user_id, record.item_ids))
-            for user_id, items, record in zip(user_ids, listed, records, strict=True)
+            Answer(("user_id", user_id), items, self._note(user_id, history.item_ids))
+            for user_id, items, history in zip(user_ids, listed, histories, strict=True)
         ]
 
     def _note(self, user_id: str, item_ids: Sequence[str]) -> str:
@@ -98,4 +99,7 @@ class _Asking:
             return NO_HISTORY
         if user_id not in self.known.records:
             return UNKNOWN_USER
-        return f"{len(item_ids)} events known, the last: {', '.join(item_ids[:SHOWN_EVENTS])}"
+        if not item_ids:
+            return "no events before this moment"
+        count = "1 event" if len(item_ids) == 1 else f"{len(item_ids)} events"
+        return f"{count} known, the last: {', '.join(item_ids[:SHOWN_EVENTS])}"

@@ -195,3 +195,10 @@ def test_versions_are_found(tmp_path: Path) -> None:
         find_version(tmp_path / "empty")
     with pytest.raises(FileNotFoundError, match="is no folder"):
         find_version(tmp_path / "missing")
+
+
+def test_a_broken_model_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "4").mkdir()
+    (tmp_path / "4/saved_model.pb").write_bytes(b"broken")
+    with pytest.raises(ServingError, match="4: does not load: "):
+        LocalTransport(tmp_path)

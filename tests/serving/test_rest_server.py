@@ -72,6 +72,7 @@ def test_nan_and_infinity_pass(http: httpx.Client) -> None:
     answer = predict(http, b'{"inputs": [NaN, Infinity, -Infinity]}')["outputs"]
     assert math.isnan(answer[0])
     assert answer[1:] == [math.inf, -math.inf]
+    assert predict(http, b'{"inputs": [1e39]}') == {"outputs": [math.inf]}
 
 
 def test_bytes_travel_as_base64_and_only_bytes_outputs_come_back_so(http: httpx.Client) -> None:
@@ -140,6 +141,13 @@ ERRORS = {
         "instances is a plain list, but expecting list of objects",
     ),
     "objects and values": ({"instances": [{"x": 1}, 2]}, "Expecting object but got list at item 1 of input list"),
+    "huge integer": (b'{"inputs": [1' + b"0" * 400 + b"]}", "Number too big to be stored in double."),
+    "enormous integer": (b'{"inputs": [1' + b"0" * 9000 + b"]}", "Number too big to be stored in double."),
+    "integer beyond its type": (
+        {"signature_name": "loop", "inputs": [2**63]},
+        "JSON Value: 9223372036854775808 Type: Number is not of expected type: int64",
+    ),
+    "null": ({"inputs": [None]}, "JSON Value: null Type: Null is not of expected type: float"),
     "surrogate": (b'{"signature_name": "echo", "inputs": ["\\ud800"]}', "JSON Parse error: The surrogate pair"),
 }
 
