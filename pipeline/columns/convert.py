@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,7 +25,6 @@ from pipeline.sources.source import SourceBatch
 ROW = "row number"  # the column that carries each row's number in its file; no shop's column can be called so
 
 IGNORED = "event_type: ignored"
-_Problems = Iterator[tuple[str, Mask]]
 
 
 def convert(mapping: Mapping, batch: SourceBatch, report: TableReport) -> pa.Table:
@@ -116,8 +113,8 @@ class _Converter:
 def _event_types(texts: pa.Array, mapped: dict[str, str]) -> tuple[pa.Array, Mask, Mask]:
     """Translates event types; returns them and masks of the unknown and of those to ignore."""
     encoded = texts.dictionary_encode()
-    translate: Callable[[str], str] = lambda theirs: mapped.get(theirs) or _own_type(theirs)  # noqa: E731
-    types = np.array([translate(theirs) for theirs in encoded.dictionary.to_pylist()] or [""], dtype=object)
+    theirs = encoded.dictionary.to_pylist()
+    types = np.array([mapped.get(name) or _own_type(name) for name in theirs] or [""], dtype=object)
     codes = encoded.indices.to_numpy()
     known = np.isin(types, (*schema.EVENT_TYPES, "ignore"))
     missing = _mask(pc.equal(texts, ""))
