@@ -74,7 +74,6 @@ class Fit:
         return progress, self._renew_vectors()
 
     def _resume(self) -> tuple[Progress, list[npt.NDArray[Any]]]:
-        self.model.optimizer.build(self.model.trainable_variables)
         stored = self.checkpoint.load()
         if stored is None:
             progress = Progress()

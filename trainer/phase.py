@@ -23,7 +23,7 @@ from trainer.inputs import EventExamples, query_feature_names
 from trainer.models.tables import TrainingTables
 from trainer.models.two_tower import TwoTower
 from trainer.optimizer import make_optimizer
-from trainer.texts import TextVectors
+from trainer.texts import TextVectors, Vectors
 from trainer.towers.projection import principal_projection
 from trainer.validation import CatalogueVectors, Validation
 from trainer.validation_cases import ValidationCases
@@ -69,36 +69,55 @@ class Phase:
                 "against the event types and dates in the events table"
             )
         keras.utils.set_random_seed(self.config.seed)
-        with choose_strategy().scope(), _precision(self.config):
-            fit = self._prepare()
-        board = fit.board
-        board.write_config(self.config)
-        progress, vectors = fit.run()
-        board.write_items(vectors, self.catalogue, self._counts())
-        board.close()
-        return TrainedModel(fit.model, vectors, progress)
+        strategy = choose_strategy()
+        texts = self._texts(strategy)
+        vectors = _EncodedTexts(None, None) if texts is None else self._encode(texts)
+        with strategy.scope(), _precision(self.config):
+            fit = self._prepare(texts, vectors)
+        fit.board.write_config(self.config)
+        progress, item_vectors = fit.run()
+        fit.board.write_items(item_vectors, self.catalogue, self._counts())
+        fit.board.close()
+        return TrainedModel(fit.model, item_vectors, progress)
 
-    def _prepare(self) -> Fit:
-        training, model_config = self.config.training, self.config.model
-        encoder = self._encoder()
-        texts = None if encoder is None else TextVectors(self.config.encoder, encoder, self.cache)
-        tables = self._tables(texts)
-        matrix = None
-        if encoder is not None:
-            ground = tables.item_text if tables.item_text is not None else tables.query_text
-            vectors = np.zeros((1, encoder.width), np.float32) if ground is None else ground.numpy()
-            matrix = principal_projection(vectors, model_config.dimension)
+    def _texts(self, strategy: tf.distribute.Strategy) -> TextVectors | None:
+        if not self.config.features.query and not self.config.features.item.text:
+            return None
+        if not self._encodes:
+            # It takes no part in the steps, so the devices need no copies of it.
+            return TextVectors(self.config.encoder, load_encoder(self.config.encoder), self.cache)
+        with strategy.scope():
+            policy = precision_policy() if self.config.training.mixed_precision else "float32"
+            return TextVectors(self.config.encoder, load_encoder(self.config.encoder, dtype=policy), self.cache)
+
+    def _encode(self, texts: TextVectors) -> _EncodedTexts:
+        items, queries = self.catalogue.texts, self.examples.query_texts
+        return _EncodedTexts(
+            items=None if items is None else texts.encode(items),
+            queries=texts.encode(queries) if self.config.features.query else None,
+        )
+
+    def _prepare(self, texts: TextVectors | None, vectors: _EncodedTexts) -> Fit:
+        training = self.config.training
+        encoder = None if texts is None else texts.encoder
+        tables = TrainingTables(
+            self.catalogue,
+            self._counts(),
+            item_text=vectors.items,
+            query_text=vectors.queries,
+            encodes=self._encodes,
+            query_tokens=self.examples.query_texts if self.config.features.query else None,
+        )
+        matrix = vectors.projection(self.config.model.dimension)
         model = TwoTower(self.config, self._counts(), sizes=self.sizes, encoder=encoder, text_matrix=matrix)
         model.use_tables(tables)
         plan = self._plan(encoder)
-        probe = {name: tf.constant(values) for name, values in next(plan.numpy_batches(0)).items()}
-        model(probe)
+        model({name: tf.constant(values) for name, values in next(plan.numpy_batches(0)).items()})
         encoder_variables = [] if encoder is None else encoder.trainable_variables
         steps = plan.steps * training.epochs
         model.compile(optimizer=make_optimizer(training, steps, encoder_variables), jit_compile=training.xla)
-        validation = None
-        if self.cases is not None:
-            validation = Validation(model, self.cases, self.config.gate.metric, texts)
+        model.optimizer.build(model.trainable_variables)
+        cases, metric = self.cases, self.config.gate.metric
         return Fit(
             model=model,
             plan=plan,
@@ -108,28 +127,10 @@ class Phase:
             texts=texts,
             epochs=self.epochs,
             patience=training.early_stopping_patience,
-            validation=validation,
+            validation=None if cases is None else Validation(model, cases, metric, texts),
             checkpoint=Checkpoint(self.checkpoints / self.name),
             board=Board(self.board / self.name),
             name=self.name,
-        )
-
-    def _encoder(self) -> TextEncoder | None:
-        if not self.config.features.query and not self.config.features.item.text:
-            return None
-        mixed = self.config.training.mixed_precision and self.config.encoder.mode != "frozen"
-        return load_encoder(self.config.encoder, dtype=precision_policy() if mixed else "float32")
-
-    def _tables(self, texts: TextVectors | None) -> TrainingTables:
-        item_texts, queries = self.catalogue.texts, self.examples.query_texts
-        searched = texts is not None and self.config.features.query
-        return TrainingTables(
-            self.catalogue,
-            self._counts(),
-            item_text=None if texts is None or item_texts is None else texts.encode(item_texts),
-            query_text=texts.encode(queries) if texts is not None and searched else None,
-            encodes=self._encodes,
-            query_tokens=queries if searched else None,
         )
 
     def _plan(self, encoder: TextEncoder | None) -> BatchPlan:
@@ -150,6 +151,19 @@ class Phase:
 
     def _counts(self) -> npt.NDArray[np.int64]:
         return self.examples.item_counts(len(self.catalogue))
+
+
+@dataclass(frozen=True)
+class _EncodedTexts:
+    """Text vectors [n, width] before the training; None where the towers read no such text."""
+
+    items: Vectors | None
+    queries: Vectors | None
+
+    def projection(self, dimension: int) -> Vectors | None:
+        """Answers where the text projection starts: it keeps what tells the items apart, or else the queries."""
+        ground = self.queries if self.items is None else self.items
+        return None if ground is None else principal_projection(ground, dimension)
 
 
 @dataclass(frozen=True)

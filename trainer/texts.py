@@ -26,7 +26,7 @@ class TextVectors:
 
     def __init__(self, config: EncoderConfig, encoder: TextEncoder, cache: Path) -> None:
         self._config = config
-        self._encoder = encoder
+        self.encoder = encoder
         self._batches = BatchEncoder(encoder, config.batch_size)
         self._cache: VectorCache | None = None
         if config.mode == "frozen":
@@ -36,7 +36,7 @@ class TextVectors:
     @property
     def width(self) -> int:
         """Width of the vectors."""
-        return self._encoder.width
+        return self.encoder.width
 
     def encode(self, texts: Texts) -> Vectors:
         """Encodes texts [n] or [n, tokens] with the encoder as it is now, to [n, width]."""

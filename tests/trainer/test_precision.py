@@ -1,0 +1,59 @@
+"""Mixed precision, XLA and several devices train the same model."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+from planted import planted_config, planted_phase, planted_shop, save_word_bag
+
+TWO_DEVICES = """
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import json, sys
+from pathlib import Path
+from planted import planted_config, planted_phase, planted_shop
+from trainer import phase
+phase.choose_strategy = lambda: tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+folder = Path(sys.argv[1])
+config = planted_config(str(folder / "encoder"), training={"epochs": 4})
+trained = planted_phase(planted_shop(), config, folder).run()
+assert trained.model.distribute_strategy.num_replicas_in_sync == 2
+print(json.dumps([log["validation/ndcg@10"] for log in trained.progress.logs]))
+"""
+
+
+def test_mixed_precision_under_xla_learns_as_well(tmp_path: Path) -> None:
+    preset = save_word_bag(tmp_path / "encoder")
+    shop = planted_shop()
+    plain = planted_phase(shop, planted_config(preset, training={"epochs": 4}), tmp_path / "plain").run()
+    changes = {"epochs": 4, "mixed_precision": True, "xla": True}
+    fast = planted_phase(shop, planted_config(preset, training=changes), tmp_path / "fast").run()
+    assert fast.model.jit_compile
+    assert fast.model.item_tower.compute_dtype == "bfloat16"
+    assert all(variable.dtype == "float32" for variable in fast.model.trainable_variables)
+    assert fast.item_vectors.dtype == np.float32
+    assert keras.config.dtype_policy().name == "float32"
+    best = [run.progress.best_metric for run in (plain, fast)]
+    assert best[0] is not None
+    assert best[1] is not None
+    assert abs(best[0] - best[1]) < 0.05
+
+
+def test_two_devices_learn_together(tmp_path: Path) -> None:
+    save_word_bag(tmp_path / "encoder")
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_DEVICES, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    metrics = [float(value) for value in done.stdout.strip().splitlines()[-1].strip("[]").split(",")]
+    assert metrics[-1] > max(0.7, metrics[0])
