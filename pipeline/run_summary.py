@@ -24,6 +24,10 @@ def print_summary(console: Console, account: dict[str, Any], reports: dict[str, 
     examples = reports.get("examples", {})
     if examples:
         facts.add_row("examples", f"{examples['train']:,} for training, {examples['validation']:,} for validation")
+    console.print(facts, highlight=False, soft_wrap=True)
+    if "evaluation" in reports:
+        _print_metrics(console, reports["evaluation"])
+    facts = Table.grid(padding=(0, 2))
     facts.add_row("model", "blessed" if account["blessed"] else "not blessed: " + "; ".join(account["failures"]))
     facts.add_row("pushed", account["pushed"] or "nothing; the model pushed before stays")
     facts.add_row("took", f"{account['seconds']:.0f} s, at most {account['peak_mib']:,} MiB")
@@ -37,3 +41,17 @@ def _rows_line(report: dict[str, Any]) -> str:
         named.append("...")
     dropped = f"; dropped: {', '.join(named)}" if named else ""
     return f"{report['kept']:,} of {report['read']:,} rows kept{dropped}"
+
+
+def _print_metrics(console: Console, evaluation: dict[str, Any]) -> None:
+    """The gate's metric of the model and of its rivals, for each group of cases."""
+    metric = evaluation["gate"]["metric"]
+    tables: dict[str, Any] = evaluation["tables"]
+    shown = Table(box=None, padding=(0, 2, 0, 0), title=None)
+    shown.add_column(f"{metric}, {evaluation['window']['name']} window")
+    for name, table in tables.items():
+        shown.add_column(f"{name} ({table['cases']:,})", justify="right")
+    for ranker in evaluation["rankers"]:
+        values = [table["results"].get(ranker, {}).get(metric) for table in tables.values()]
+        shown.add_row(ranker, *(f"{value['value']:.3f}" if value else "" for value in values))
+    console.print(shown, highlight=False)
