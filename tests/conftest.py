@@ -1,6 +1,57 @@
-"""What all tests need before the first of them imports anything."""
+"""What all tests need before the first of them imports anything, and the one run that many of them look at."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 # TensorFlow decides once in a process which Keras `tf.keras` is; TFRS needs the older one.
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
+
+_AISLE = (sys.executable, "-m", "pipeline.cli")
+_ROOT = Path(__file__).parents[1]
+_SIMULATE = ("simulate", "--users", "60", "--items", "60", "--events", "4000", "--days", "200", "--seed", "7")
+# The gate's tolerance lets every model pass: what so small a model learns is not what these tests are about.
+_SHOP = """
+name: tiny
+tables:
+  events: {path: shop/events.csv, cleaning: [{rule: unknown_reference, column: item_id}]}
+  items: {path: shop/items.csv}
+  users: {path: shop/users.csv}
+split: {test_start: 2024-11-20, truth_events: [cart, purchase]}
+features: {context: [country, holiday, weather], history: {length: 8}}
+encoder: {sequence_length: 16}
+model: {dimension: 16, hidden: [16]}
+training: {batch_size: 128, epochs: 2, event_weights: {click: 0.3, cart: 0.7, purchase: 1.0}}
+gate: {tolerance: 1.0}
+runner: {event_buckets: 2}
+"""
+
+
+@pytest.fixture(scope="session")
+def shop_yaml(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The configuration of a small simulated shop, whose tables lie beside it."""
+    folder = tmp_path_factory.mktemp("simulated")
+    subprocess.run([*_AISLE, *_SIMULATE, "--output", str(folder / "shop")], cwd=_ROOT, check=True)
+    path = folder / "tiny.yaml"
+    path.write_text(_SHOP, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def pushed_run(shop_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a complete run of that shop, made as a person makes it. Look, but change nothing in it."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    done = subprocess.run(
+        [*_AISLE, "run", str(shop_yaml), "--output", str(folder)],
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    (folder / "stdout.txt").write_text(done.stdout, encoding="utf-8")
+    (folder / "stderr.txt").write_text(done.stderr, encoding="utf-8")
+    return folder

@@ -1,0 +1,91 @@
+"""Runs `aisle` in processes forked from one that has imported TensorFlow and TFX, and kills some of them."""
+
+import functools
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# What is imported once for all attempts; none of it runs TensorFlow.
+PRELOAD = ["pipeline.local_runner", "pipeline.preprocessing", "trainer.run", "trainer.evaluation", "serving.check"]
+
+
+@dataclass(frozen=True)
+class Kill:
+    """When a run dies: so many seconds into a step, or, if that is over before, when it has done all its work."""
+
+    step: str
+    after_s: float
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How a command ended.
+
+    Args:
+      status: its exit status; minus the signal if it was killed.
+      output: what people saw.
+    """
+
+    status: int | None
+    output: str
+
+
+class Attempts:
+    """Starts commands.
+
+    Args:
+      scratch: where their outputs are kept.
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(PRELOAD)
+
+    def run(self, *words: str, kill: Kill | None = None) -> Attempt:
+        """Calls `aisle WORDS` in a process of its own and waits for it."""
+        output = self._scratch / f"output-{time.monotonic_ns()}.txt"
+        process = self._context.Process(target=_command, args=(words, output, kill))
+        process.start()
+        process.join()
+        return Attempt(process.exitcode, output.read_text(encoding="utf-8"))
+
+
+def _command(words: tuple[str, ...], output: Path, kill: Kill | None) -> None:
+    with output.open("w", encoding="utf-8") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    from pipeline import local_runner
+    from pipeline.cli import main
+
+    if kill is not None:
+        local_runner.run = functools.partial(local_runner.run, launch=functools.partial(_launch, kill=kill))
+    sys.argv = ["aisle", *words]
+    main()
+
+
+def _launch(launcher: Any, kill: Kill) -> Any:
+    """Runs one node as the runner does, except that the run does not survive one of them."""
+    if launcher._pipeline_node.node_info.id == kill.step:
+        operator = launcher._executor_operator
+        work = operator.run_executor
+
+        def work_and_die(info: Any) -> None:
+            threading.Timer(kill.after_s, _kill_the_run).start()
+            work(info)
+            _kill_the_run()
+
+        operator.run_executor = work_and_die
+    return launcher.launch()
+
+
+def _kill_the_run() -> None:
+    """Kills the runner; this process, which is a step of it, dies with it."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
