@@ -67,29 +67,28 @@ def evaluate(
     create_rankers(config.gate.rivals)
     item_ids = pq.read_table(Path(tables_dir, "items.parquet"), columns=["item_id"])["item_id"].to_pylist()
     window, cases = read_cases(cases_dir, item_ids)
-    start, days = _window(config, window)
-    log = EventLog(tables_dir, item_ids, end=start, event_types=config.split.truth_events)
+    log = EventLog(tables_dir, item_ids, end=_window(config, window)[0], event_types=config.split.truth_events)
     rankers = create_rankers(tuple(RANKERS))
     for ranker in rankers:
         ranker.fit(log)
     model = ExportedModel(model_dir)
-    questions = _questions(cases, searches=model.searches)
-    tables = _measure_all(
-        questions, model=model, rankers=rankers, item_ids=item_ids, config=config, on_progress=on_progress
-    )
+    asked = _questions(cases, searches=model.searches)
+    tables = _measure_all(asked, model=model, rankers=rankers, item_ids=item_ids, config=config, advanced=on_progress)
+    report = {**_verdict(config, tables, window), "items": len(item_ids), "seed": config.seed, "tables": tables}
+    _write(Path(report_dir, REPORT_FILE), report)
+    return report
+
+
+def _verdict(config: Config, tables: dict[str, Any], window: str) -> dict[str, Any]:
     failures = find_failures(config.gate, tables, window)
-    report = {
+    start, days = _window(config, window)
+    return {
         "blessed": not failures,
         "failures": failures,
         "window": {"name": window, "start": _day(start), "days": days},
         "gate": {**config.gate.model_dump(mode="json"), "table": gate_table(config.gate, tables)},
-        "items": len(item_ids),
-        "seed": config.seed,
-        "rankers": {MODEL: "the exported model", **{ranker.name: ranker.meaning for ranker in rankers}},
-        "tables": tables,
+        "rankers": {MODEL: "the exported model", **{name: ranker.meaning for name, ranker in RANKERS.items()}},
     }
-    _write(Path(report_dir, REPORT_FILE), report)
-    return report
 
 
 def _questions(cases: Cases, *, searches: bool) -> dict[str, _Question]:
@@ -119,7 +118,7 @@ def _measure_all(
     rankers: Sequence[Ranker],
     item_ids: Sequence[str],
     config: Config,
-    on_progress: Progress | None,
+    advanced: Progress | None,
 ) -> dict[str, Any]:
     total = sum(len(question.cases) for question in questions.values())
     depth, names = _metrics(config)
@@ -128,8 +127,8 @@ def _measure_all(
     def advance(count: int) -> None:
         nonlocal done
         done += count
-        if on_progress is not None:
-            on_progress(done, total)
+        if advanced is not None:
+            advanced(done, total)
 
     tables = {}
     for name, question in questions.items():

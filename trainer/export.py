@@ -33,14 +33,14 @@ def export_model(
     config: Config,
     now: datetime.datetime | None = None,
 ) -> None:
-    """Exports a trained model; `folder` appears when all of it is written.
+    """Exports a trained model; `folder` appears, or is replaced, when all of it is written.
 
     Args:
-      folder: of the SavedModel; what is there is replaced.
+      folder: of the SavedModel.
       model: the trained towers.
       catalogue: the items, in the order of the model's rows.
       item_vectors: [items, dim], what `model.item_vectors` gives for the whole catalogue.
-      event_transform_graph: folder of the Transform step's output for events.
+      event_transform_graph: output folder of the Transform step for events.
       item_transform_graph: the same for items.
       tables_dir: the tables, which say what time the model knows.
       config: the shop.
@@ -49,26 +49,21 @@ def export_model(
     Raises:
       ValueError: if a vector is not finite, or vectors and catalogue do not fit.
     """
-    served = ServedModel(
-        config,
-        model=model,
-        catalogue=catalogue,
-        item_vectors=item_vectors,
-        event_transform_graph=event_transform_graph,
-        item_transform_graph=item_transform_graph,
-    )
+    graphs = {"event_transform_graph": event_transform_graph, "item_transform_graph": item_transform_graph}
+    served = ServedModel(config, model=model, catalogue=catalogue, item_vectors=item_vectors, **graphs)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.parent.mkdir(parents=True, exist_ok=True)
     tf.saved_model.save(served, str(partial), signatures=build_signatures(served, config))
     write_warmup(partial, catalogue, config)
+    size, moment = item_vectors.shape, now or datetime.datetime.now(datetime.UTC)
     described = contract.describe_model(
-        config,
-        items=len(item_vectors),
-        dimension=item_vectors.shape[1],
-        period=_period(tables_dir),
-        now=now or datetime.datetime.now(datetime.UTC),
+        config, items=size[0], dimension=size[1], period=_period(tables_dir), now=moment
     )
+    _finish(partial, folder, described)
+
+
+def _finish(partial: Path, folder: Path, described: dict[str, Any]) -> None:
+    """Adds the contract, and puts the folder where it belongs."""
     text = json.dumps(described, indent=2, ensure_ascii=False)
     (partial / contract.CONTRACT_FILE).write_text(text + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)

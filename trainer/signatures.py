@@ -104,8 +104,9 @@ class ServedModel(tf.Module):
 
     def embed_items(self, inputs: Tensors) -> Tensors:
         """Answers `embed_items`."""
-        raw = {name: inputs[name][:, tf.newaxis] for name in (*schema.RAW_ITEM_TEXTS, schema.RAW_PRICE)}
-        raw[schema.RAW_ITEM_ID] = inputs[schema.RAW_ITEM_ID][:, tf.newaxis]
+        raw = {name: inputs[name][:, tf.newaxis] for name in (schema.RAW_ITEM_ID, *schema.RAW_ITEM_TEXTS)}
+        price = inputs[schema.RAW_PRICE][:, tf.newaxis]
+        raw[schema.RAW_PRICE] = tf.where(tf.math.is_finite(price), price, 0.0)
         features = self._transform_items(raw)
         text = None
         if self._config.features.item.text:

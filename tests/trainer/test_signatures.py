@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from served_shop import HISTORY, ServedShop, raw_event
+from served_shop import HISTORY, ServedShop, raw_event, raw_item
 
 from trainer.exported_model import ExportedModel
 from trainer.signatures import ServedModel
@@ -220,8 +220,6 @@ def test_rank_scores_like_recommend(exported: ExportedModel) -> None:
 
 
 def test_embed_items_gives_the_index_its_vectors(served_shop: ServedShop, exported: ExportedModel) -> None:
-    from served_shop import raw_item
-
     items = [raw_item(row) for row in range(48)]
     inputs = {name: [item[name] for item in items] for name in items[0]}
     vectors = exported.ask("embed_items", inputs)["embedding"]
@@ -231,5 +229,5 @@ def test_embed_items_gives_the_index_its_vectors(served_shop: ServedShop, export
     # Items without training examples have no vector of their own id, the others do.
     np.testing.assert_allclose(new[::5], vectors[::5], atol=1e-5)
     assert (np.abs(new - vectors).max(axis=1) > 1e-3).sum() == 48 - len(vectors[::5])
-    bare = exported.ask("embed_items", {"title": ["", "red shoe"]})["embedding"]
-    assert np.isfinite(bare).all()
+    strange = {"title": ["", "red shoe", b"\xff", "lamp"], "price": [np.nan, np.inf, -1.0, 3e38]}
+    assert np.isfinite(exported.ask("embed_items", strange)["embedding"]).all()
