@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 from trainer.batches import BatchPlan
 from trainer.board import Board
@@ -142,10 +141,3 @@ class Fit:
 
     def _out_of_patience(self, progress: Progress) -> bool:
         return self.validation is not None and progress.epoch - progress.best_epoch >= self.patience
-
-
-def choose_strategy() -> tf.distribute.Strategy:
-    """Answers the strategy for this machine: every GPU if there are several, else what TensorFlow does by itself."""
-    if len(tf.config.list_logical_devices("GPU")) > 1:
-        return tf.distribute.MirroredStrategy()
-    return tf.distribute.get_strategy()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from trainer.batches import BatchPlan
 from trainer.board import Board
 from trainer.catalogue import Catalogue
 from trainer.checkpoints import Checkpoint, Progress
+from trainer.device import choose_strategy, deterministic_ops, precision, precision_policy
 from trainer.encoders.text import TextEncoder, load_encoder
-from trainer.fitting import Fit, choose_strategy
+from trainer.fitting import Fit
 from trainer.inputs import EventExamples, query_feature_names
 from trainer.models.tables import TrainingTables
 from trainer.models.two_tower import TwoTower
@@ -27,6 +28,9 @@ from trainer.texts import TextVectors, Vectors
 from trainer.towers.projection import principal_projection
 from trainer.validation import CatalogueVectors, Validation
 from trainer.validation_cases import ValidationCases
+
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,14 +72,21 @@ class Phase:
                 "there is no training example before the window: check training.event_weights and split.test_start "
                 "against the event types and dates in the events table"
             )
-        keras.utils.set_random_seed(self.config.seed)
-        strategy = choose_strategy()
-        texts = self._texts(strategy)
-        vectors = _EncodedTexts(None, None) if texts is None else self._encode(texts)
-        with strategy.scope(), _precision(self.config):
-            fit = self._prepare(texts, vectors)
-        fit.board.write_config(self.config)
-        progress, item_vectors = fit.run()
+        training = self.config.training
+        if training.xla and training.deterministic:
+            _LOG.warning("training.xla: compiled steps use fast ops; on a GPU the same seed may give another model")
+        # Keras compiles no step while ops have to be deterministic.
+        with deterministic_ops(training.deterministic and not training.xla):
+            keras.utils.set_random_seed(self.config.seed)
+            strategy = choose_strategy()
+            texts = self._texts(strategy)
+            vectors = _EncodedTexts(None, None) if texts is None else self._encode(texts)
+            # Again: whether texts were in the cache must make no difference to how the towers start.
+            keras.utils.set_random_seed(self.config.seed)
+            with strategy.scope(), precision(self._policy):
+                fit = self._prepare(texts, vectors)
+            fit.board.write_config(self.config)
+            progress, item_vectors = fit.run()
         fit.board.write_items(item_vectors, self.catalogue, self._counts())
         fit.board.close()
         return TrainedModel(fit.model, item_vectors, progress)
@@ -87,8 +98,7 @@ class Phase:
             # It takes no part in the steps, so the devices need no copies of it.
             return TextVectors(self.config.encoder, load_encoder(self.config.encoder), self.cache)
         with strategy.scope():
-            policy = precision_policy() if self.config.training.mixed_precision else "float32"
-            return TextVectors(self.config.encoder, load_encoder(self.config.encoder, dtype=policy), self.cache)
+            return TextVectors(self.config.encoder, load_encoder(self.config.encoder, dtype=self._policy), self.cache)
 
     def _encode(self, texts: TextVectors) -> _EncodedTexts:
         items, queries = self.catalogue.texts, self.examples.query_texts
@@ -146,6 +156,10 @@ class Phase:
         )
 
     @property
+    def _policy(self) -> str:
+        return precision_policy(self.config.training.mixed_precision)
+
+    @property
     def _encodes(self) -> bool:
         return self.config.encoder.mode != "frozen"
 
@@ -179,22 +193,3 @@ class TrainedModel:
     model: TwoTower
     item_vectors: npt.NDArray[np.float32]
     progress: Progress
-
-
-def precision_policy() -> str:
-    """Answers the mixed precision of this machine: bfloat16, or float16 on GPUs that are too old for it."""
-    for device in tf.config.list_physical_devices("GPU"):
-        capability = tf.config.experimental.get_device_details(device).get("compute_capability", (8, 0))
-        if capability < (8, 0):
-            return "mixed_float16"
-    return "mixed_bfloat16"
-
-
-@contextlib.contextmanager
-def _precision(config: Config) -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision_policy() if config.training.mixed_precision else "float32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

@@ -40,8 +40,6 @@ def run_fn(fn_args: Any) -> None:
     """
     custom = fn_args.custom_config
     config = parse_config(json.loads(custom["config"]))
-    if config.training.deterministic:
-        tf.config.experimental.enable_op_determinism()
     Path(custom["cache"]).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=custom["cache"], prefix="columns-") as scratch:
         job = _read_job(fn_args, config, Path(scratch))

@@ -6,6 +6,7 @@ the task inside its own `compute_loss`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -45,29 +46,30 @@ def retrieval_loss(temperature: float) -> Loss:
 
     # The task relies on autograph, which Keras 3 does not apply to a `compute_loss`. Only the task itself is converted:
     # left to itself, autograph would also convert all of Keras 2 that lies between, which takes ten seconds.
-    call = tf.autograph.to_graph(type(task).call, recursive=False)
+    return functools.partial(_losses, tf.autograph.to_graph(type(task).call, recursive=False), task)
 
-    @tf.autograph.experimental.do_not_convert
-    def loss(
-        *,
-        queries: tf.Tensor,
-        candidates: tf.Tensor,
-        candidate_ids: tf.Tensor,
-        sampling_probabilities: tf.Tensor,
-        sample_weights: tf.Tensor,
-    ) -> tf.Tensor:
-        return call(
-            task,
-            queries,
-            candidates,
-            sample_weight=sample_weights,
-            candidate_sampling_probability=sampling_probabilities,
-            candidate_ids=candidate_ids,
-            compute_metrics=False,
-            compute_batch_metrics=False,
-        )
 
-    return loss
+@tf.autograph.experimental.do_not_convert
+def _losses(
+    call: Loss,
+    task: tfrs.tasks.Retrieval,
+    *,
+    queries: tf.Tensor,
+    candidates: tf.Tensor,
+    candidate_ids: tf.Tensor,
+    sampling_probabilities: tf.Tensor,
+    sample_weights: tf.Tensor,
+) -> tf.Tensor:
+    return call(
+        task,
+        queries,
+        candidates,
+        sample_weight=sample_weights,
+        candidate_sampling_probability=sampling_probabilities,
+        candidate_ids=candidate_ids,
+        compute_metrics=False,
+        compute_batch_metrics=False,
+    )
 
 
 def brute_force_index(item_vectors: Any) -> tfrs.layers.factorized_top_k.BruteForce:

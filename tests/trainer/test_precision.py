@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 from planted import planted_config, planted_phase, planted_shop, save_word_bag
 
 TWO_DEVICES = """
@@ -26,23 +27,20 @@ print(json.dumps([log["validation/ndcg@10"] for log in trained.progress.logs]))
 """
 
 
-def test_mixed_precision_under_xla_learns_as_well(tmp_path: Path) -> None:
-    preset = save_word_bag(tmp_path / "encoder")
-    shop = planted_shop()
-    plain = planted_phase(shop, planted_config(preset, training={"epochs": 4}), tmp_path / "plain").run()
+def test_mixed_precision_under_xla_learns(tmp_path: Path) -> None:
     changes = {"epochs": 4, "mixed_precision": True, "xla": True}
-    fast = planted_phase(shop, planted_config(preset, training=changes), tmp_path / "fast").run()
-    assert fast.model.jit_compile
-    assert fast.model.item_tower.compute_dtype == "bfloat16"
-    assert all(variable.dtype == "float32" for variable in fast.model.trainable_variables)
-    assert fast.item_vectors.dtype == np.float32
+    config = planted_config(save_word_bag(tmp_path / "encoder"), training=changes)
+    trained = planted_phase(planted_shop(), config, tmp_path).run()
+    assert trained.model.jit_compile
+    assert trained.model.item_tower.compute_dtype == "bfloat16"
+    assert all(variable.dtype == "float32" for variable in trained.model.trainable_variables)
+    assert trained.item_vectors.dtype == np.float32
     assert keras.config.dtype_policy().name == "float32"
-    best = [run.progress.best_metric for run in (plain, fast)]
-    assert best[0] is not None
-    assert best[1] is not None
-    assert abs(best[0] - best[1]) < 0.05
+    assert trained.progress.best_metric is not None
+    assert trained.progress.best_metric > 0.7
 
 
+@pytest.mark.slow
 def test_two_devices_learn_together(tmp_path: Path) -> None:
     save_word_bag(tmp_path / "encoder")
     path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])

@@ -1,0 +1,56 @@
+"""How this machine trains: its devices, precision and determinism."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+# TensorFlow exports the switch only in one direction.
+from tensorflow.python.framework import config as framework_config
+
+
+def choose_strategy() -> tf.distribute.Strategy:
+    """Answers the strategy for this machine: every GPU if there are several, else what TensorFlow does by itself."""
+    if len(tf.config.list_logical_devices("GPU")) > 1:
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.get_strategy()
+
+
+def precision_policy(mixed: bool) -> str:
+    """Answers the precision policy: bfloat16 products if mixed, or float16 on GPUs that are too old for it."""
+    if not mixed:
+        return "float32"
+    for device in tf.config.list_physical_devices("GPU"):
+        if tf.config.experimental.get_device_details(device).get("compute_capability", (8, 0)) < (8, 0):
+            return "mixed_float16"
+    return "mixed_bfloat16"
+
+
+@contextlib.contextmanager
+def precision(policy: str) -> Iterator[None]:
+    """Layers that are made inside have this policy."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+@contextlib.contextmanager
+def deterministic_ops(enabled: bool) -> Iterator[None]:
+    """Ops that run inside give the same results each time, if enabled.
+
+    Only inside: ops that read the clock, as a served model does, refuse to run meanwhile.
+    """
+    before = framework_config.is_op_determinism_enabled()
+    if enabled:
+        framework_config.enable_op_determinism()
+    try:
+        yield
+    finally:
+        if not before:
+            framework_config.disable_op_determinism()
