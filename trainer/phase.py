@@ -29,7 +29,6 @@ from trainer.towers.projection import principal_projection
 from trainer.validation import CatalogueVectors, Validation
 from trainer.validation_cases import ValidationCases
 
-
 _LOG = logging.getLogger(__name__)
 
 
