@@ -29,11 +29,18 @@ class Attempt:
 
     Args:
       status: its exit status; minus the signal if it was killed.
-      output: what people saw.
+      output: what it wrote to stdout.
+      errors: what it wrote to stderr.
     """
 
     status: int | None
     output: str
+    errors: str
+
+    def states(self) -> dict[str, str]:
+        """The state of each step, as the lines of a run tell."""
+        lines = [line.split() for line in self.output.splitlines()]
+        return {words[1]: words[0] for words in lines if words and words[0] in {"done", "cached", "failed"}}
 
 
 class Attempts:
@@ -50,17 +57,18 @@ class Attempts:
 
     def run(self, *words: str, kill: Kill | None = None) -> Attempt:
         """Calls `aisle WORDS` in a process of its own and waits for it."""
-        output = self._scratch / f"output-{time.monotonic_ns()}.txt"
-        process = self._context.Process(target=_command, args=(words, output, kill))
+        started = time.monotonic_ns()
+        files = [self._scratch / f"{stream}-{started}.txt" for stream in ("output", "errors")]
+        process = self._context.Process(target=_command, args=(words, files, kill))
         process.start()
         process.join()
-        return Attempt(process.exitcode, output.read_text(encoding="utf-8"))
+        return Attempt(process.exitcode, *(file.read_text(encoding="utf-8") for file in files))
 
 
-def _command(words: tuple[str, ...], output: Path, kill: Kill | None) -> None:
-    with output.open("w", encoding="utf-8") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+def _command(words: tuple[str, ...], files: list[Path], kill: Kill | None) -> None:
+    for descriptor, path in enumerate(files, start=1):
+        with path.open("w", encoding="utf-8") as file:
+            os.dup2(file.fileno(), descriptor)
     from pipeline import local_runner
     from pipeline.cli import main
 
