@@ -2,13 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
-import tensorflow_text  # noqa: F401  # registers the ops of tokenisers, without which no model loads
 
 from pipeline.run_folder import RunFolder
+from trainer.exported_model import ExportedModel
 
 pytestmark = pytest.mark.slow
 
@@ -17,18 +17,16 @@ def test_what_is_pushed_equals_what_an_undisturbed_run_pushes(survivor: Path, pu
     models = [Path(RunFolder(folder).account()["pushed"]) for folder in (survivor, pushed_run)]
     files = [sorted(str(path.relative_to(model)) for path in model.rglob("*")) for model in models]
     assert files[0] == files[1]
-    one, other = (tf.saved_model.load(str(model)) for model in models)
-    request = {
-        "user_id": tf.constant(["U0000001", "U0000002", "nobody"]),
-        "timestamp": tf.constant([1_732_060_800] * 3, tf.int64),
-        "k": tf.constant([20] * 3),
+    one, other = (ExportedModel(str(model)) for model in models)
+    questions: dict[str, dict[str, Any]] = {
+        "recommend": {"user_id": ["U0000001", "nobody"], "timestamp": [1_732_060_800] * 2, "k": [60] * 2},
+        "search": {"query": ["red wok", "shoes"], "timestamp": [1_732_060_800] * 2, "k": [60] * 2},
+        "embed_items": {"item_id": ["I000001", "new"], "title": ["puppy food", "blue shoes"]},
     }
-    answers = [model.signatures["recommend"](**request) for model in (one, other)]
-    assert answers[0]["item_ids"].numpy().tolist() == answers[1]["item_ids"].numpy().tolist()
-    np.testing.assert_array_equal(answers[0]["scores"].numpy(), answers[1]["scores"].numpy())
-    item = {"item_id": tf.constant(["I000001"]), "title": tf.constant(["blue shoes"])}
-    vectors = [model.signatures["embed_items"](**item)["embedding"].numpy() for model in (one, other)]
-    np.testing.assert_array_equal(vectors[0], vectors[1])
+    for signature, question in questions.items():
+        answers, expected = one.ask(signature, question), other.ask(signature, question)
+        for name in expected:
+            np.testing.assert_array_equal(answers[name], expected[name], err_msg=f"{signature}: {name}")
 
 
 def test_only_one_model_was_pushed_and_nothing_lies_beside_it(survivor: Path) -> None:
