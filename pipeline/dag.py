@@ -59,7 +59,10 @@ _EXAMPLES = (
     "features.holiday_country",
     "training.event_weights",
 )
-_SCHEMAS = ("features.history.length", "features.context", "training.event_weights")
+_SCHEMAS: dict[Table, tuple[str, ...]] = {
+    "events": ("features.history.length", "features.context", "training.event_weights"),
+    "items": (),
+}
 _TOKENS = ("encoder.kind", "encoder.preset", "encoder.sequence_length")
 _FEATURES: dict[Table, tuple[str, ...]] = {
     "events": (
@@ -177,7 +180,7 @@ def _features(config: Config, table: Table, examples: BaseComponent) -> _Feature
     kind = "Event" if table == "events" else "Item"
     schema_gen = SchemaGen(
         table=table,
-        config=fingerprint.narrowed(config, _SCHEMAS),
+        config=fingerprint.narrowed(config, _SCHEMAS[table]),
         code=fingerprint.of_code("pipeline.components.schema_gen"),
     ).with_id(f"{kind}SchemaGen")
     # The schema needs no data; that it comes after them only gives people the steps in the order they expect.

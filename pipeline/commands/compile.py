@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,9 +38,13 @@ def command(config: Config, output: Path, image: str, root: str, as_json: bool) 
         raise click.BadParameter(
             f"'{output}' must end in .yaml: Kubeflow does not load TFX's JSON", param_hint="--output"
         )
-    from pipeline.kubeflow_runner import compile_pipeline
+    from pipeline.run_log import captured
 
-    nodes = compile_pipeline(config, output, image=image, root=f"{root.rstrip('/')}/{config.name}")
+    # What TensorFlow and TFX say while they are imported is of no use here; what goes wrong is raised.
+    with captured(Path(os.devnull), sys.stdout):
+        from pipeline.kubeflow_runner import compile_pipeline
+
+        nodes = compile_pipeline(config, output, image=image, root=f"{root.rstrip('/')}/{config.name}")
     if as_json:
         click.echo(json.dumps({"output": str(output), "image": image, "nodes": nodes}, indent=2))
     else:
