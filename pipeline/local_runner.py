@@ -59,7 +59,13 @@ class Run:
         return Path(self.outputs[step][key].uri)
 
 
-def run(config: Config, folder: RunFolder, lines: StepLines, launch: Launch = launcher.Launcher.launch) -> Run:
+def run(
+    config: Config,
+    folder: RunFolder,
+    lines: StepLines,
+    launch: Launch = launcher.Launcher.launch,
+    last_step: str = dag.NODE_IDS[-1],
+) -> Run:
     """Runs the pipeline of a shop; steps whose inputs, settings and code are unchanged are taken from the cache.
 
     Args:
@@ -67,6 +73,7 @@ def run(config: Config, folder: RunFolder, lines: StepLines, launch: Launch = la
       folder: the run folder, locked by the caller.
       lines: where the steps' progress goes.
       launch: runs one step.
+      last_step: where to end.
 
     Returns:
       What was done.
@@ -90,6 +97,8 @@ def run(config: Config, folder: RunFolder, lines: StepLines, launch: Launch = la
         for node in pipeline.nodes:
             _run_step(pipeline, node.pipeline_node, connection, done=done, lines=lines, launch=launch)
             _keep_steps(folder, done, run_id)
+            if done.steps[-1].name == last_step:
+                break
     finally:
         done.seconds = time.monotonic() - started
         _keep_steps(folder, done, run_id)
