@@ -83,12 +83,7 @@ def run(
     """
     started = time.monotonic()
     _batch_by_bytes()
-    folder.discard_orphans()
-    connection = metadata.sqlite_metadata_connection_config(str(folder.metadata))
-    with metadata.Metadata(connection) as records:
-        for name in run_records.clear_interrupted(records, folder.artifacts):
-            _log.info("step %s had been interrupted; what it left is removed", name)
-        run_records.forget_stale_pushes(records)
+    connection = _clean_records(folder)
     pipeline = compiler.Compiler().compile(dag.build(config, dag.Locations.under(folder.path.resolve()), connection))
     run_id = datetime.datetime.now(datetime.UTC).isoformat()
     runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
@@ -103,6 +98,17 @@ def run(
         done.seconds = time.monotonic() - started
         _keep_steps(folder, done, run_id)
     return done
+
+
+def _clean_records(folder: RunFolder) -> Any:
+    """Clears up after earlier runs and returns ML Metadata's connection."""
+    folder.discard_orphans()
+    connection = metadata.sqlite_metadata_connection_config(str(folder.metadata))
+    with metadata.Metadata(connection) as records:
+        for name in run_records.clear_interrupted(records, folder.artifacts):
+            _log.info("step %s had been interrupted; what it left is removed", name)
+        run_records.forget_stale_pushes(records)
+    return connection
 
 
 def _batch_by_bytes() -> None:
