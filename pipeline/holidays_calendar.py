@@ -45,7 +45,8 @@ def _holiday_of(day: int, country: str) -> str:
 @lru_cache(maxsize=16)
 def _calendar(country: str) -> holidays.HolidayBase:
     try:
-        return holidays.country_holidays(country)
+        # Without a language the names follow this machine's locale, and the client would ask with others.
+        return holidays.country_holidays(country, language=holidays.country_holidays(country).default_language)
     except NotImplementedError as error:
         known = ", ".join(sorted(holidays.list_supported_countries()))
         raise CalendarError(f"features.holiday_country: no calendar for '{country}'; allowed are {known}") from error
