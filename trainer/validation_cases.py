@@ -21,6 +21,7 @@ from trainer.encoders.text import Texts
 from trainer.inputs import query_feature_names
 
 Transform = Callable[[Mapping[str, tf.Tensor]], Mapping[str, tf.Tensor]]
+MOST_CASES = 20_000
 _BATCH = 1024
 
 
@@ -47,7 +48,7 @@ class ValidationCases:
 
 
 def read_validation_cases(
-    file: Path, catalogue: Catalogue, config: Config, transform: Transform
+    file: Path, catalogue: Catalogue, config: Config, transform: Transform, most: int = MOST_CASES
 ) -> ValidationCases | None:
     """Reads the cases of the task that the gate judges.
 
@@ -56,19 +57,19 @@ def read_validation_cases(
       catalogue: gives items their rows.
       config: says task and features.
       transform: from raw to transformed features, in batches.
+      most: where there are more cases, they are thinned out evenly: they are asked after every epoch.
 
     Returns:
       The cases with a truth in the catalogue, or None if there are none.
     """
     table = pq.read_table(file)
     table = table.filter(pc.equal(table["task"], config.gate.task))
-    rows = table.to_pydict()
-    truth = [known[known >= 0] for known in map(catalogue.rows, rows["truth"])]
+    truth = [known[known >= 0] for known in map(catalogue.rows, table["truth"].to_pylist())]
     kept = [place for place, items in enumerate(truth) if len(items)]
+    kept = kept[:: 1 + len(kept) // (most + 1)]
     if not kept:
         return None
-    rows = {name: [values[place] for place in kept] for name, values in rows.items()}
-    raw = raw_requests(rows, config)
+    raw = raw_requests(table.take(kept).to_pydict(), config)
     parts: dict[str, list[npt.NDArray[Any]]] = {}
     for start in range(0, len(kept), _BATCH):
         batch = {name: tf.constant(values[start : start + _BATCH]) for name, values in raw.items()}
