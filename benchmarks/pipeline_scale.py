@@ -27,6 +27,7 @@ LAST_STEP = "ItemTransform"
 EVENTS_A_USER = 50
 ITEMS = 500
 MEMORY_LIMIT = 1.5
+_PIPED_WIDTH = 120
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, nargs="+", default=SIZES, help="numbers of events")
     parser.add_argument("--output", type=Path, help="also write the measurements as JSON")
     arguments = parser.parse_args()
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
     measured: list[Measured] = []
     for events in arguments.events:
         console.print(f"{events:,} events", highlight=False)
