@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 _BIGGEST_REASONS = 3
+_NAME_WIDTH = 10
 
 
 def print_summary(console: Console, account: dict[str, Any], reports: dict[str, Any]) -> None:
@@ -18,20 +19,27 @@ def print_summary(console: Console, account: dict[str, Any], reports: dict[str, 
       account: what `run.json` holds.
       reports: the steps' reports by name.
     """
-    facts = Table.grid(padding=(0, 2))
-    for name, report in sorted(reports.get("tables", {}).get("tables", {}).items()):
-        facts.add_row(name, _rows_line(report))
+    facts = {name: _rows_line(report) for name, report in reports.get("tables", {}).get("tables", {}).items()}
     examples = reports.get("examples", {})
     if examples:
-        facts.add_row("examples", f"{examples['train']:,} for training, {examples['validation']:,} for validation")
-    console.print(facts, highlight=False, soft_wrap=True)
+        facts["examples"] = f"{examples['train']:,} for training, {examples['validation']:,} for validation"
+    _print_facts(console, facts)
     if "evaluation" in reports:
         _print_metrics(console, reports["evaluation"])
-    facts = Table.grid(padding=(0, 2))
-    facts.add_row("model", "blessed" if account["blessed"] else "not blessed: " + "; ".join(account["failures"]))
-    facts.add_row("pushed", account["pushed"] or "nothing; the model pushed before stays")
-    facts.add_row("took", f"{account['seconds']:.0f} s, at most {account['peak_mib']:,} MiB")
-    console.print(facts, highlight=False, soft_wrap=True)
+    verdict = "blessed" if account["blessed"] else "not blessed: " + "; ".join(account["failures"])
+    _print_facts(
+        console,
+        {
+            "model": verdict,
+            "pushed": account["pushed"] or "nothing; the model pushed before stays",
+            "took": f"{account['seconds']:.0f} s, at most {account['peak_mib']:,} MiB",
+        },
+    )
+
+
+def _print_facts(console: Console, facts: dict[str, str]) -> None:
+    for name, fact in facts.items():
+        console.print(f"{name:<{_NAME_WIDTH}}{fact}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _rows_line(report: dict[str, Any]) -> str:
@@ -47,7 +55,7 @@ def _print_metrics(console: Console, evaluation: dict[str, Any]) -> None:
     """The gate's metric of the model and of its rivals, for each group of cases."""
     metric = evaluation["gate"]["metric"]
     tables: dict[str, Any] = evaluation["tables"]
-    shown = Table(box=None, padding=(0, 2, 0, 0), title=None)
+    shown = Table(box=None, padding=(0, 2, 0, 0))
     shown.add_column(f"{metric}, {evaluation['window']['name']} window")
     for name, table in tables.items():
         shown.add_column(f"{name} ({table['cases']:,})", justify="right")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,7 @@ def _run(config: Config, folder: RunFolder, console: Console) -> tuple[dict[str,
     Returns:
       (what `run.json` holds, or the steps of a run that failed; why the run failed, or "").
     """
+    started = time.monotonic()
     with console.status("loading TensorFlow and TFX"):
         from pipeline import local_runner, run_report
         from pipeline.progress import StepLines
@@ -65,6 +67,7 @@ def _run(config: Config, folder: RunFolder, console: Console) -> tuple[dict[str,
         return {"failed": str(error), **folder.last_steps()}, str(error)
     from pipeline.run_summary import print_summary
 
+    run.seconds = time.monotonic() - started  # with the loading, which a person waits for too
     account = run_report.write(config, folder, run)
     print_summary(console, account, folder.read_reports())
     if account["blessed"]:
