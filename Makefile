@@ -19,6 +19,7 @@ check: setup ## style, types
 	@.venv/bin/mypy
 
 bench: setup ## the README's numbers, measured again
+	@.venv/bin/python -m benchmarks.limits
 	@.venv/bin/python -m benchmarks.pipeline_scale
 
 clean: ## remove what set-up, runs and tests made
