@@ -171,5 +171,5 @@ def _explain(error: ServingError, connection: Connection) -> str:
     if error.code == Code.NOT_FOUND:
         return f"the server has no model '{name}'; say which with --model-name NAME ({error.message})"
     if error.code == Code.FAILED_PRECONDITION and "signature" in error.message:
-        return f"the model cannot answer this question; was it made by `aisle run`? ({error.message})"
+        return f"the model cannot answer this question: 'search' needs features.query in its CONFIG ({error.message})"
     return str(error)

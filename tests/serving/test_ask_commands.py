@@ -172,7 +172,7 @@ def test_hints_name_the_way_out(server: Any, tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "the server has no model 'aisle'; say which with --model-name NAME" in result.stderr
     result = run("search", "--server", server.grpc_address, "--model-name", "half_plus_two", "--queries", "a")
-    assert "the model cannot answer this question; was it made by `aisle run`?" in result.stderr
+    assert "the model cannot answer this question: 'search' needs features.query in its CONFIG" in result.stderr
     result = run("recommend", "--model", str(tmp_path), "--users", "a")
     assert result.exit_code == 1
     assert "holds no version; expected folders with a number as their name" in result.stderr

@@ -94,15 +94,19 @@ def planted_shop(events: int = 3000, seed: int = 0) -> PlantedShop:
     columns, _ = _events(events, seed)
     queries = np.array(sorted(" ".join(words.split()[:2]) for words in TASTE_WORDS), object)
     examples = EventExamples(columns, queries, np.arange(events), seed)
-    drawn, wanted = _events(300, seed + 1)
-    cases = ValidationCases(
-        features={name: drawn[name].reshape(300, -1) for name in ("history_types", "history_ages", "context_season")},
-        history_rows=drawn["history_rows"],
-        texts=np.array(["", *queries], object)[drawn["query"]],
-        searched=drawn["query"] > 0,
-        truth=[np.array([row]) for row in wanted],
+    return PlantedShop(catalogue, examples, cases_of(_events(300, seed + 1)[0], queries))
+
+
+def cases_of(columns: dict[str, np.ndarray], queries: np.ndarray) -> ValidationCases:
+    """Asks for the label of each event."""
+    names = ("history_types", "history_ages", "context_season")
+    return ValidationCases(
+        features={name: columns[name].reshape(len(columns["query"]), -1) for name in names},
+        history_rows=columns["history_rows"],
+        texts=np.array(["", *queries], object)[columns["query"]],
+        searched=columns["query"] > 0,
+        truth=[np.array([row - 1]) for row in columns["item_row"]],
     )
-    return PlantedShop(catalogue, examples, cases)
 
 
 def _events(count: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
