@@ -111,19 +111,18 @@ def test_an_anonymous_search_finds_items_by_their_words(trained: TrainedModel) -
 def test_a_request_that_says_nothing_gets_what_is_popular(trained: TrainedModel, shop: PlantedShop) -> None:
     counts = shop.examples.item_counts(ITEMS)
     sold = [row for row in ranking(trained) if not is_new(row)]
-    assert counts[sold[:10]].mean() > 2 * counts[~is_new(ROWS)].mean()
+    assert counts[sold[:10]].mean() > 1.5 * counts[~is_new(ROWS)].mean()
     assert counts[sold[-20:]].mean() < counts[~is_new(ROWS)].mean()
 
 
 def test_it_overfits_32_rows(shop: PlantedShop, preset: str, tmp_path: Path) -> None:
     examples = shop.examples.newest(32)
     few = PlantedShop(shop.catalogue, examples, cases_of(examples.take(np.arange(32)), examples.query_texts))
-    training = {"epochs": 40, "batch_size": 32, "learning_rate": 0.03, "early_stopping_patience": 40}
-    config = planted_config(preset, training=training, gate={"metric": "recall@1"})
+    training = {"epochs": 35, "batch_size": 32, "learning_rate": 0.03, "early_stopping_patience": 40}
+    config = planted_config(preset, training=training, model={"temperature": 0.2}, gate={"metric": "recall@1"})
     trained = planted_phase(few, config, tmp_path).run()
     assert trained.progress.logs[0]["validation/recall@1"] < 0.2
-    # Searches of the same words for different items cannot all be right.
-    assert trained.progress.logs[-1]["validation/recall@1"] > 0.85
+    assert trained.progress.logs[-1]["validation/recall@1"] > 0.95
 
 
 def test_every_variable_learns_and_the_frozen_encoder_does_not(shop: PlantedShop, preset: str, tmp_path: Path) -> None:
