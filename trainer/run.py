@@ -25,6 +25,7 @@ from trainer.validation_cases import ValidationCases, read_validation_cases
 
 _LOG = logging.getLogger(__name__)
 JUDGED, FINAL = "judged", "final"
+_SCRATCH = "columns-"
 
 
 def run_fn(fn_args: Any) -> None:
@@ -40,8 +41,12 @@ def run_fn(fn_args: Any) -> None:
     """
     custom = fn_args.custom_config
     config = parse_config(json.loads(custom["config"]))
-    Path(custom["cache"]).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=custom["cache"], prefix="columns-") as scratch:
+    cache = Path(custom["cache"])
+    cache.mkdir(parents=True, exist_ok=True)
+    for left_over in cache.glob(f"{_SCRATCH}*"):
+        # Of a training that was killed; only one run at a time works in a run folder.
+        shutil.rmtree(left_over, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix=_SCRATCH) as scratch:
         job = _read_job(fn_args, config, Path(scratch))
         first = job.train(JUDGED)
         final = job.train(FINAL, epochs=first.progress.best_epoch) if config.training.refit else first

@@ -108,6 +108,7 @@ def test_without_a_test_window_the_judged_model_has_not_seen_the_validation_wind
         with pytest.raises(KilledError):
             run_fn(given)
     assert not Path(given.serving_model_dir).exists()
+    (tmp_path / "cache" / "columns-killed").mkdir()
     with caplog.at_level(logging.INFO, "trainer"):
         run_fn(given)
     lines = [record.getMessage() for record in caplog.records if record.name == "trainer.fitting"]

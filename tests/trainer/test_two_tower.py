@@ -122,7 +122,7 @@ def test_it_overfits_32_rows(shop: PlantedShop, preset: str, tmp_path: Path) -> 
     config = planted_config(preset, training=training, model={"temperature": 0.2}, gate={"metric": "recall@1"})
     trained = planted_phase(few, config, tmp_path).run()
     assert trained.progress.logs[0]["validation/recall@1"] < 0.2
-    assert trained.progress.logs[-1]["validation/recall@1"] > 0.95
+    assert trained.progress.logs[-1]["validation/recall@1"] > 0.9
 
 
 def test_every_variable_learns_and_the_frozen_encoder_does_not(shop: PlantedShop, preset: str, tmp_path: Path) -> None:
