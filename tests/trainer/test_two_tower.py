@@ -118,11 +118,11 @@ def test_a_request_that_says_nothing_gets_what_is_popular(trained: TrainedModel,
 def test_it_overfits_32_rows(shop: PlantedShop, preset: str, tmp_path: Path) -> None:
     examples = shop.examples.newest(32)
     few = PlantedShop(shop.catalogue, examples, cases_of(examples.take(np.arange(32)), examples.query_texts))
-    training = {"epochs": 35, "batch_size": 32, "learning_rate": 0.03, "early_stopping_patience": 40}
+    training = {"epochs": 80, "batch_size": 32, "learning_rate": 0.03, "early_stopping_patience": 40}
     config = planted_config(preset, training=training, model={"temperature": 0.2}, gate={"metric": "recall@1"})
     trained = planted_phase(few, config, tmp_path).run()
     assert trained.progress.logs[0]["validation/recall@1"] < 0.2
-    assert trained.progress.logs[-1]["validation/recall@1"] > 0.9
+    assert trained.progress.logs[-1]["validation/recall@1"] > 0.95
 
 
 def test_every_variable_learns_and_the_frozen_encoder_does_not(shop: PlantedShop, preset: str, tmp_path: Path) -> None:
