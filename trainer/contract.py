@@ -117,8 +117,19 @@ def describe_model(
         "context": list(config.features.context),
         "holiday_country": config.features.holiday_country,
         "encoder": {"kind": encoder.kind, "preset": encoder.preset, "mode": encoder.mode},
-        "data": {"first_event": period[0], "last_event": period[1]},
+        "data": {"first_event": period[0], "last_event": period[1], **_learned(config, period[1])},
         "signatures": {name: contract.describe() for name, contract in signature_contracts(config).items()},
+    }
+
+
+def _learned(config: Config, last_event: int) -> dict[str, int]:
+    """Says which events the model has not learned from, so that it can be judged fairly by later ones."""
+    test = datetime.datetime.combine(config.split.test_start, datetime.time(), datetime.UTC)
+    validation = test - datetime.timedelta(days=config.split.validation_days)
+    stopped, end = int(validation.timestamp()), int(test.timestamp())
+    return {
+        "stopped_before": stopped,  # the model that the validation window stopped
+        "learned_before": min(end, last_event + 1) if config.training.refit else stopped,
     }
 
 

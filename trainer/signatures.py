@@ -77,6 +77,8 @@ class ServedModel(tf.Module):
         # A pad before the first item, so that row -1 reads as "".
         self._ids = tf.Variable(["", *catalogue.ids], trainable=False, name="item_ids")
         self._titles = tf.Variable(["", *catalogue.titles], trainable=False, name="titles")
+        # No signature answers these two; the evaluation compares the items of a list by them.
+        self.item_ids, self.item_vectors = self._ids, self.index.vectors
         rows = tf.range(len(catalogue.ids), dtype=tf.int64)
         table = tf.lookup.KeyValueTensorInitializer(tf.constant(list(catalogue.ids)), rows)
         self._rows = tf.lookup.StaticHashTable(table, default_value=-1)
