@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from pipeline.config import Config, parse_config
 from trainer import metrics
-from trainer.baselines import RANKERS, Ranker, create_rankers
+from trainer.baselines import QUICK, RANKERS, Ranker, create_rankers
 from trainer.cases import RECOMMEND, SEARCH, Cases, read_cases
 from trainer.event_log import SECONDS_A_DAY, EventLog
 from trainer.exported_model import ExportedModel
@@ -64,11 +64,10 @@ def evaluate(
       ValueError: if gate.rivals names a ranker that does not exist.
     """
     config = parse_config(json.loads(config_json))
-    create_rankers(config.gate.rivals)
+    rankers = create_rankers((*QUICK, *config.gate.rivals))
     item_ids = pq.read_table(Path(tables_dir, "items.parquet"), columns=["item_id"])["item_id"].to_pylist()
     window, cases = read_cases(cases_dir, item_ids)
     log = EventLog(tables_dir, item_ids, end=_window(config, window)[0], event_types=config.split.truth_events)
-    rankers = create_rankers(tuple(RANKERS))
     for ranker in rankers:
         ranker.fit(log)
     model = ExportedModel(model_dir)
@@ -87,7 +86,10 @@ def _verdict(config: Config, tables: dict[str, Any], window: str) -> dict[str, A
         "failures": failures,
         "window": {"name": window, "start": _day(start), "days": days},
         "gate": {**config.gate.model_dump(mode="json"), "table": gate_table(config.gate, tables)},
-        "rankers": {MODEL: "the exported model", **{name: ranker.meaning for name, ranker in RANKERS.items()}},
+        "rankers": {
+            MODEL: "the exported model",
+            **{name: RANKERS[name].meaning for name in (*QUICK, *config.gate.rivals)},
+        },
     }
 
 

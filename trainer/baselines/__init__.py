@@ -2,14 +2,33 @@
 
 from collections.abc import Sequence
 
+from trainer.baselines.als import Als
+from trainer.baselines.bpr import Bpr
+from trainer.baselines.ease import Ease
+from trainer.baselines.ease_frequency import EaseFrequency
+from trainer.baselines.item_knn import ItemKnn
 from trainer.baselines.own_frequency import OwnFrequency
 from trainer.baselines.popular import Popular
 from trainer.baselines.ranker import PAD, Ranker
 from trainer.baselines.recent_popular import RecentPopular
+from trainer.baselines.trees import Trees
 
-RANKERS: dict[str, type[Ranker]] = {each.name: each for each in (Popular, RecentPopular, OwnFrequency)}
+_ALL: tuple[type[Ranker], ...] = (
+    Popular,
+    RecentPopular,
+    OwnFrequency,
+    ItemKnn,
+    Ease,
+    EaseFrequency,
+    Als,
+    Bpr,
+    Trees,
+)
+RANKERS: dict[str, type[Ranker]] = {each.name: each for each in _ALL}
+#: those that cost next to nothing, so that every report has them
+QUICK: tuple[str, ...] = (Popular.name, RecentPopular.name, OwnFrequency.name)
 
-__all__ = ["PAD", "RANKERS", "Ranker", "create_rankers"]
+__all__ = ["PAD", "QUICK", "RANKERS", "Ranker", "create_rankers"]
 
 
 def create_rankers(names: Sequence[str]) -> list[Ranker]:
