@@ -1,8 +1,9 @@
 """Ranking metrics over the whole catalogue, in NumPy.
 
 Every metric answers one value per case, so that callers can average, pair and resample them.
-`ir_measures` gives the same numbers: ndcg = nDCG@k, mrr = RR@k, hit_rate = Success@k, and recall =
-max(R@k, P@k), because ours divides by min(k, |truth|): a perfect list of k items scores 1.
+`ir_measures` gives the same numbers: ndcg = nDCG@k, mrr = RR@k, hit_rate = Success@k. Recall and average
+precision are divided by min(k, |truth|) here, by |truth| there, so that a perfect list of k items scores 1:
+recall = max(R@k, P@k), map = AP@k * |truth| / min(k, |truth|).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 Values = npt.NDArray[np.float64]
-_NAME = re.compile(r"^(recall|ndcg|mrr|hit_rate)@([1-9][0-9]*)$")
+_NAME = re.compile(r"^(recall|ndcg|mrr|hit_rate|map)@([1-9][0-9]*)$")
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,19 @@ def hit_rate(hits: Hits, k: int) -> Values:
     return hits.at[:, :k].any(axis=1).astype(np.float64)
 
 
+def average_precision(hits: Hits, k: int) -> Values:
+    """Sum of the precisions at the places of the hits in the first k, by min(k, |truth|), [cases]."""
+    found = hits.at[:, :k]
+    precisions = np.cumsum(found, axis=1) / np.arange(1, found.shape[1] + 1)
+    return (precisions * found).sum(axis=1) / np.minimum(hits.truth_sizes, k)
+
+
 METRICS: dict[str, Callable[[Hits, int], Values]] = {
     "recall": recall,
     "ndcg": ndcg,
     "mrr": mrr,
     "hit_rate": hit_rate,
+    "map": average_precision,
 }
 
 
@@ -136,27 +145,6 @@ def measure(ranked: npt.ArrayLike, truth: Sequence[npt.ArrayLike], names: Sequen
     wanted = [(name, *parse_metric(name)) for name in names]
     hits = find_hits(ranked, truth)
     return {name: METRICS[metric](hits, k) for name, metric, k in wanted}
-
-
-def bootstrap_interval(values: Values, seed: int, samples: int = 1000, level: float = 0.95) -> tuple[Values, Values]:
-    """Percentile bootstrap interval of means over cases.
-
-    Args:
-      values: [cases, metrics], at least one case.
-      seed: of the resampling; the same seed draws the same cases, which pairs rankers of equal length.
-      samples: how often to resample.
-      level: share of the resampled means inside the interval.
-
-    Returns:
-      Lower and upper ends, [metrics] each.
-    """
-    generator = np.random.default_rng(seed)
-    cases = len(values)
-    drawn = (np.bincount(generator.integers(cases, size=cases), minlength=cases) for _ in range(samples))
-    means = np.stack([counts @ values / cases for counts in drawn])
-    tail = (1.0 - level) / 2.0
-    low, high = np.quantile(means, [tail, 1.0 - tail], axis=0)
-    return low, high
 
 
 def _first_places(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
