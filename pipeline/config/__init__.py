@@ -5,12 +5,12 @@ applies `--set` overrides, resolves paths and reports every mistake by key, with
 allowed. Imports no TensorFlow.
 """
 
+from pipeline.config.gate import GateCheck, GateConfig
 from pipeline.config.loading import ConfigError, encoder_source, load_config, models_folder, parse_config
 from pipeline.config.model import (
     Config,
     EncoderConfig,
     FeaturesConfig,
-    GateConfig,
     HistoryConfig,
     ItemFeaturesConfig,
     ModelConfig,
@@ -26,6 +26,7 @@ __all__ = [
     "ConfigError",
     "EncoderConfig",
     "FeaturesConfig",
+    "GateCheck",
     "GateConfig",
     "HistoryConfig",
     "ItemFeaturesConfig",

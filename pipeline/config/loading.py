@@ -12,7 +12,7 @@ import pydantic
 import yaml
 
 from pipeline.config.model import Config, EncoderConfig
-from pipeline.config.tables import CleaningRule, Section
+from pipeline.config.tables import Section
 
 
 class ConfigError(ValueError):
@@ -99,9 +99,8 @@ def _describe(source: str, detail: Any) -> str:
 def _allowed_keys(location: tuple[Any, ...]) -> str:
     model: Any = Config
     for part in location[:-1]:
-        if isinstance(part, int) or not hasattr(model, "model_fields"):
-            model = CleaningRule
-            continue
+        if isinstance(part, int):
+            continue  # a place in a list, whose section is known by now
         model = _section_of(model.model_fields[part].annotation)
     return f"allowed are {', '.join(model.model_fields)}"
 

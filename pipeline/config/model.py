@@ -1,4 +1,4 @@
-"""The sections that say what the towers read, how they learn, and what a model must show."""
+"""The sections that say what the towers read and how they learn, and the whole of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Literal
 import pydantic
 
 from pipeline import schema
+from pipeline.config.gate import GateConfig
 from pipeline.config.tables import Section, SplitConfig, TablesConfig
 
 
@@ -111,15 +112,6 @@ class TrainingConfig(Section):
         if not value:
             raise ValueError("at least one event type must have a weight")
         return value
-
-
-class GateConfig(Section):
-    """What a model must show before it is pushed."""
-
-    task: Literal["recommend", "search"] = pydantic.Field("recommend", description="which requests are judged")
-    metric: str = pydantic.Field("ndcg@20", pattern=r"^(recall|ndcg|mrr|hit_rate)@[1-9][0-9]*$")
-    rivals: tuple[str, ...] = pydantic.Field(("popular",), description="simple rankers that it must not lose to")
-    tolerance: float = pydantic.Field(0.0, ge=0, description="how far below a rival is still no loss")
 
 
 class ServingConfig(Section):

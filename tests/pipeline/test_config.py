@@ -65,6 +65,13 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
     ("training.event_weights", {"view": 0}, ["the weight of 'view' is 0"]),
     ("training.event_weights", {}, ["at least one event type"]),
     ("gate.metric", "auc", ["gate.metric: ", "got 'auc'"]),
+    ("gate.confidence", 1.0, ["gate.confidence: ", "less than 1", "got 1.0"]),
+    (
+        "gate.checks",
+        [{"table": "all", "metric": "map@5"}],
+        ["gate.checks.0.table: ", "'warm', 'new', 'cold' or 'search'"],
+    ),
+    ("gate.checks", [{"table": "new", "metrics": "map@5"}], ["gate.checks.0.metrics: unknown key", "table, metric"]),
 ]
 
 
@@ -177,3 +184,15 @@ def test_an_encoder_is_a_bundled_name_a_folder_or_stays_a_name(tmp_path: Path, m
     assert source("bert_tiny_en_uncased") == "bert_tiny_en_uncased"
     with pytest.raises(ConfigError, match="run `make setup`"):
         source("all-minilm-l6-v2")
+
+
+def test_the_gate_takes_what_a_check_leaves_out_from_its_main_keys() -> None:
+    checks = [{"table": "new", "metric": "recall@5"}, {"table": "cold", "metric": "map@10", "rivals": ["ease"]}]
+    gate = {"rivals": ["popular", "own_frequency"], "tolerance": 0.01, "checks": checks}
+    found = parse_config({**TREE, "gate": gate}).gate
+    assert [tuple(check.model_dump().values()) for check in found.all_checks("warm")] == [
+        ("warm", "ndcg@20", ("popular", "own_frequency"), 0.01),
+        ("new", "recall@5", ("popular", "own_frequency"), 0.01),
+        ("cold", "map@10", ("ease",), 0.01),
+    ]
+    assert found.all_rivals() == ("popular", "own_frequency", "ease")
