@@ -17,7 +17,10 @@ import tensorflow as tf
 from pipeline.config import Config
 from trainer import contract
 from trainer.catalogue import Catalogue
-from trainer.signatures import ServedModel, Towers, build_signatures
+from trainer.ranking_stage import RankingStage
+from trainer.request_reader import Towers
+from trainer.served_model import ServedModel
+from trainer.signatures import build_signatures
 from trainer.warmup import write_warmup
 
 
@@ -31,6 +34,7 @@ def export_model(
     item_transform_graph: str,
     tables_dir: str,
     config: Config,
+    stage: RankingStage | None = None,
     now: datetime.datetime | None = None,
 ) -> None:
     """Exports a trained model; `folder` appears, or is replaced, when all of it is written.
@@ -44,13 +48,14 @@ def export_model(
       item_transform_graph: the same for items.
       tables_dir: the tables, which say what time the model knows.
       config: the shop.
+      stage: scores candidates again; None leaves the towers' scores.
       now: the moment that the contract names; without it the clock's.
 
     Raises:
       ValueError: if a vector is not finite, or vectors and catalogue do not fit.
     """
     graphs = {"event_transform_graph": event_transform_graph, "item_transform_graph": item_transform_graph}
-    served = ServedModel(config, model=model, catalogue=catalogue, item_vectors=item_vectors, **graphs)
+    served = ServedModel(config, model=model, catalogue=catalogue, item_vectors=item_vectors, stage=stage, **graphs)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     tf.saved_model.save(served, str(partial), signatures=build_signatures(served, config))

@@ -23,20 +23,28 @@ def fit_lists(values: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
     return tf.broadcast_to(values, [batch, tf.shape(values)[1]])
 
 
-def fit_history(values: tf.Tensor, batch: tf.Tensor, *, given: tf.Tensor, length: int, pad: str | float) -> tf.Tensor:
-    """Brings one part of the histories to the fixed length that training used.
+def spread_history(values: tf.Tensor, batch: tf.Tensor, *, given: tf.Tensor, pad: str | float) -> tf.Tensor:
+    """Brings one part of the histories to the number of events that the request lists.
 
     Args:
       values: [1 or batch, n], newest first; a single value counts for all `given` events.
       batch: size of the batch, a scalar.
       given: how many events the request's histories list, a scalar.
-      length: events that the model reads.
-      pad: what fills short histories.
+      pad: what fills short lists.
 
     Returns:
-      [batch, length]: the newest `length` values, padded at the end.
+      [batch, given], padded at the end; at least one wide.
     """
-    width = tf.shape(values)[1]
-    wide = tf.broadcast_to(values, [batch, tf.where(tf.equal(width, 1), tf.maximum(given, 1), width)])[:, :length]
-    fitted = tf.pad(wide, [[0, 0], [0, length - tf.shape(wide)[1]]], constant_values=tf.constant(pad, values.dtype))
-    return tf.ensure_shape(fitted, [None, length])
+    width, given = tf.shape(values)[1], tf.maximum(given, 1)
+    wide = tf.broadcast_to(values, [batch, tf.where(tf.equal(width, 1), given, width)])[:, :given]
+    return _pad(wide, given, pad)
+
+
+def newest(values: tf.Tensor, *, length: int, pad: str | float) -> tf.Tensor:
+    """Cuts or pads histories [batch, n] to the fixed length that the model reads, [batch, length]."""
+    return tf.ensure_shape(_pad(values[:, :length], length, pad), [None, length])
+
+
+def _pad(values: tf.Tensor, width: tf.Tensor | int, pad: str | float) -> tf.Tensor:
+    missing = width - tf.shape(values)[1]
+    return tf.pad(values, [[0, 0], [0, missing]], constant_values=tf.constant(pad, values.dtype))

@@ -1,4 +1,4 @@
-"""The only door to TensorFlow Recommenders: its retrieval task and its exact index.
+"""The only door to TensorFlow Recommenders: its retrieval task.
 
 TFRS is written for Keras 2. Nothing behind this door holds a weight that is trained; our Keras 3 model calls
 the task inside its own `compute_loss`.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 
@@ -70,23 +69,3 @@ def _losses(
         compute_metrics=False,
         compute_batch_metrics=False,
     )
-
-
-def brute_force_index(item_vectors: Any) -> tfrs.layers.factorized_top_k.BruteForce:
-    """Builds the exact index over the catalogue.
-
-    Args:
-      item_vectors: [items, dim] float32, in the catalogue's order.
-
-    Returns:
-      A layer: `scores, rows = index(queries, k=k)` with queries [batch, dim] and k a scalar, rows int32 [batch, k].
-    """
-    vectors = tf.convert_to_tensor(item_vectors, tf.float32)
-    index = tfrs.layers.factorized_top_k.BruteForce()
-    index.index(vectors, tf.range(vectors.shape[0], dtype=tf.int32))
-    return index
-
-
-def candidates(index: tfrs.layers.factorized_top_k.BruteForce) -> tf.Variable:
-    """Returns the variable [items, dim] in which `index` keeps its vectors."""
-    return index._candidates

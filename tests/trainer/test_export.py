@@ -20,7 +20,8 @@ from trainer.contract import signature_contracts
 from trainer.encoders.text import load_encoder
 from trainer.exported_model import ExportedModel
 from trainer.models.two_tower import TwoTower
-from trainer.signatures import ServedModel, build_signatures
+from trainer.served_model import ServedModel
+from trainer.signatures import build_signatures
 from trainer.transform import feature_sizes
 from trainer.warmup import WARMUP_FILE
 

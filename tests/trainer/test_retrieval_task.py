@@ -6,7 +6,6 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer import tfrs_adapter
 from trainer.tasks.retrieval import RetrievalTask, sampling_probabilities
 
 
@@ -80,14 +79,3 @@ def test_probabilities_keep_the_ratios_of_counts() -> None:
     probabilities = sampling_probabilities([100, 50, 1, 0])
     assert probabilities == pytest.approx([1.0, 0.5, 0.01, 0.01])
     assert probabilities.dtype == np.float32
-
-
-def test_the_index_answers_as_a_sort_does_and_keeps_its_vectors_once() -> None:
-    generator = np.random.default_rng(5)
-    items = generator.normal(size=(50, 8)).astype(np.float32)
-    queries = generator.normal(size=(3, 8)).astype(np.float32)
-    index = tfrs_adapter.brute_force_index(items)
-    scores, rows = index(tf.constant(queries), k=tf.constant(7))
-    assert (rows.numpy() == np.argsort(-queries @ items.T, axis=1)[:, :7]).all()
-    assert scores.numpy() == pytest.approx(-np.sort(-queries @ items.T, axis=1)[:, :7], rel=1e-5)
-    assert (tfrs_adapter.candidates(index).numpy() == items).all()

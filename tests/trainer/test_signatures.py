@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from served_shop import HISTORY, ServedShop, raw_event, raw_item
 
 from trainer.exported_model import ExportedModel
-from trainer.signatures import ServedModel
+from trainer.served_model import ServedModel
 from trainer.transform import EventTransform
 
 REQUEST = ("user_id", "timestamp", "history_item_ids", "history_event_types", "history_ages_days", "query", "country")

@@ -1,0 +1,102 @@
+"""The served graph: raw strings and numbers in, items out."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from pipeline import schema
+from pipeline.config import Config
+from trainer import contract
+from trainer.answers import Answers
+from trainer.catalogue import Catalogue
+from trainer.index import ExactIndex
+from trainer.ranking_stage import RankingStage
+from trainer.request_reader import RequestReader, Tensors, TextReader, Towers, Transform, numbers
+
+
+class ServedModel(tf.Module):
+    """Everything that an answer needs: transform graphs, catalogue, towers, index.
+
+    Args:
+      config: the shop.
+      model: the trained towers.
+      catalogue: the items.
+      item_vectors: [items, dim] float32, what `model.item_vectors` gives for the catalogue.
+      event_transform_graph: folder of the Transform step's output for events.
+      item_transform_graph: the same for items.
+      stage: scores the candidates of `recommend` and `rank` again; None leaves them as the towers score them.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        model: Towers,
+        catalogue: Catalogue,
+        item_vectors: npt.NDArray[np.float32],
+        event_transform_graph: str,
+        item_transform_graph: str,
+        stage: RankingStage | None = None,
+    ) -> None:
+        super().__init__(name="aisle")
+        if len(catalogue.ids) != len(item_vectors):
+            raise ValueError(f"expected one vector for each of {len(catalogue.ids)} items, got {len(item_vectors)}")
+        # The Keras model stays out of the saved object, as only what the signatures call is served: its weights
+        # are named here, and what its methods need beyond them (a module from TensorFlow Hub).
+        self._weights = [variable.value for variable in model.variables]
+        self._text_module = getattr(model.encoder, "module", None)
+        self._item_vectors = model.item_vectors
+        self._reads_item_texts = bool(config.features.item.text)
+        self._transform_items: Transform = tft.TFTransformOutput(item_transform_graph).transform_features_layer()
+        numbered = tf.range(len(catalogue.ids), dtype=tf.int64)
+        table = tf.lookup.KeyValueTensorInitializer(tf.constant(list(catalogue.ids)), numbered)
+        self._rows = tf.lookup.StaticHashTable(table, default_value=-1)
+        self.index = ExactIndex(item_vectors)
+        self._texts = TextReader(config, model)
+        self._requests = RequestReader(
+            config,
+            model=model,
+            texts=self._texts,
+            transform_graph=event_transform_graph,
+            rows=self._rows,
+            item_vectors=self.index.vectors,
+        )
+        self._answers = Answers(catalogue, self.index, self._rows, stage)
+
+    def recommend(self, inputs: Tensors) -> Tensors:
+        """Answers `recommend`."""
+        request = self._requests.read(inputs)
+        return self._answers.best(request.queries, inputs, request=request)
+
+    def search(self, inputs: Tensors) -> Tensors:
+        """Answers `search`: words say what is wanted, so the ranking stage stays out."""
+        return self._answers.best(self._requests.read(inputs).queries, inputs)
+
+    def similar_items(self, inputs: Tensors) -> Tensors:
+        """Answers `similar_items`: nothing for an unknown item, and never the item itself."""
+        rows = self._rows.lookup(inputs[schema.RAW_ITEM_ID])
+        vectors = tf.gather(self.index.vectors, tf.maximum(rows, 0))
+        return self._answers.best(vectors, inputs, banned=rows, known=rows >= 0)
+
+    def embed_items(self, inputs: Tensors) -> Tensors:
+        """Answers `embed_items`."""
+        raw = {name: inputs[name][:, tf.newaxis] for name in (schema.RAW_ITEM_ID, *schema.RAW_ITEM_TEXTS)}
+        price = inputs[schema.RAW_PRICE][:, tf.newaxis]
+        raw[schema.RAW_PRICE] = tf.where(tf.math.is_finite(price), price, 0.0)
+        features = self._transform_items(raw)
+        text = None
+        if self._reads_item_texts:
+            text = self._texts.vectors(features, tokens=schema.FEATURE_TEXT_TOKENS, strings=schema.FEATURE_TEXT)
+        rows = self._rows.lookup(inputs[schema.RAW_ITEM_ID])
+        return {"embedding": self._item_vectors(numbers(features), rows, text)}
+
+    def rank(self, inputs: Tensors) -> Tensors:
+        """Answers `rank`."""
+        return {"scores": self._answers.scores_of(self._requests.read(inputs), inputs[contract.CANDIDATES])}
+
+    def transform_request(self, inputs: Tensors) -> Tensors:
+        """Computes the transformed features of requests, by the transform graph of the training events."""
+        return self._requests.transform(inputs)
