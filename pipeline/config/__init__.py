@@ -19,6 +19,7 @@ from pipeline.config.model import (
     TrainingConfig,
 )
 from pipeline.config.tables import CleaningRule, SplitConfig, TableConfig, TablesConfig
+from pipeline.config.tuner import TunerConfig
 
 __all__ = [
     "CleaningRule",
@@ -37,6 +38,7 @@ __all__ = [
     "TableConfig",
     "TablesConfig",
     "TrainingConfig",
+    "TunerConfig",
     "encoder_source",
     "load_config",
     "models_folder",

@@ -9,13 +9,21 @@ import pydantic
 from pipeline import schema
 from pipeline.config.gate import GateConfig
 from pipeline.config.tables import Section, SplitConfig, TablesConfig
+from pipeline.config.tuner import TunerConfig
 
 
 class HistoryConfig(Section):
     """The events before the moment of the request."""
 
     length: int = pydantic.Field(32, ge=1, le=512, description="newest events kept")
+    used: int | None = pydantic.Field(None, ge=1, description="newest of these that the query tower reads; none: all")
     encoder: Literal["attention", "pooling"] = pydantic.Field("attention", description="how they become one vector")
+
+    @pydantic.model_validator(mode="after")
+    def _used_are_kept(self) -> HistoryConfig:
+        if self.used is not None and self.used > self.length:
+            raise ValueError(f"'used' is {self.used}; examples hold only 'length' = {self.length} events")
+        return self
 
 
 class ItemFeaturesConfig(Section):
@@ -140,5 +148,6 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     gate: GateConfig = GateConfig()
+    tuner: TunerConfig = TunerConfig()
     serving: ServingConfig = ServingConfig()
     runner: RunnerConfig = RunnerConfig()

@@ -58,6 +58,7 @@ class TwoTower(keras.Model):
         self.projection = None if text_matrix is None else TextProjection(text_matrix, l2=model.l2)
         self.item_feature_names = item_feature_names(config)
         self.query_feature_names = query_feature_names(config)
+        self.history_used = features.history.used
         self.item_tower = ItemTower(
             model.dimension,
             id_counts=counts[counts > 0] if features.item.id else None,
@@ -97,8 +98,9 @@ class TwoTower(keras.Model):
         Returns:
           [batch, dim] float32 of length 1.
         """
-        entries = tf.gather(item_table, tf.maximum(history_rows - 1, 0))
-        return self._query(features, entries, history_rows > 0, query_text_vectors, training=False)
+        newest = history_rows[:, : self.history_used]
+        entries = tf.gather(item_table, tf.maximum(newest - 1, 0))
+        return self._query(features, entries, newest > 0, query_text_vectors, training=False)
 
     def item_vectors(
         self, features: Mapping[str, tf.Tensor], rows: tf.Tensor, text_vectors: tf.Tensor | None
@@ -139,7 +141,7 @@ class TwoTower(keras.Model):
             item_text, query_text = self._fresh_texts(inputs, item_text, query_text, training)
         features = {name: tf.gather(tables.features[name], rows) for name in self.item_feature_names}
         items = self._items(features, rows, item_text, training)
-        places = inputs[HISTORY_PLACES]
+        places = inputs[HISTORY_PLACES][:, : self.history_used]
         queries = self._query(inputs, tf.gather(items, places), places > 0, query_text, training)
         return queries, tf.gather(items, inputs[ITEM_PLACES])
 
@@ -208,7 +210,9 @@ class TwoTower(keras.Model):
     ) -> tf.Tensor:
         wide = (schema.FEATURE_HISTORY_TYPES, schema.FEATURE_HISTORY_AGES)
         flat = {
-            name: tf.cast(features[name], tf.int32) if name in wide else tf.reshape(features[name], [-1])
+            name: tf.cast(features[name][:, : self.history_used], tf.int32)
+            if name in wide
+            else tf.reshape(features[name], [-1])
             for name in self.query_feature_names
         }
         projected = None if text is None or self.projection is None else self.projection(text)
