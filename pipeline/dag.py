@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -12,8 +13,9 @@ from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import transform_pb2
+from tfx.types import BaseChannel
 
-from pipeline import fingerprint
+from pipeline import fingerprint, step_keys
 from pipeline.components.evaluator import Evaluator
 from pipeline.components.event_example_gen import EventExampleGen
 from pipeline.components.example_validator import ExampleValidator
@@ -24,9 +26,11 @@ from pipeline.components.pusher import Pusher
 from pipeline.components.schema_gen import SchemaGen, Table
 from pipeline.components.table_gen import TableGen
 from pipeline.components.trainer import Trainer
+from pipeline.components.tuner import Tuner
 from pipeline.config import Config
 from pipeline.examples import SPLITS
 
+TUNER_FN = "trainer.tuning.search.tuner_fn"
 RUN_FN = "trainer.run.run_fn"
 EVALUATE_FN = "trainer.evaluation.evaluate"
 CHECK_FN = "serving.check.check_model"
@@ -48,45 +52,6 @@ NODE_IDS = (
     "InfraCheck",
     "Pusher",
 )
-
-# What of the configuration each step reads. A key that is missing here would let a changed setting go
-# unnoticed: the step sees the default in its place.
-_TABLES = ("tables", "split.test_start", "features.context", "runner.event_buckets")
-_EXAMPLES = (
-    "split",
-    "features.history.length",
-    "features.context",
-    "features.holiday_country",
-    "training.event_weights",
-)
-_SCHEMAS: dict[Table, tuple[str, ...]] = {
-    "events": ("features.history.length", "features.context", "training.event_weights"),
-    "items": (),
-}
-_TOKENS = ("encoder.kind", "encoder.preset", "encoder.sequence_length")
-_FEATURES: dict[Table, tuple[str, ...]] = {
-    "events": (
-        "features.history.length",
-        "features.time",
-        "features.context",
-        "features.query",
-        "features.user_buckets",
-        *_TOKENS,
-    ),
-    "items": ("features.item", *_TOKENS),
-}
-_TRAINING = (
-    "seed",
-    "split",
-    "features",
-    "encoder",
-    "model",
-    "training",
-    "gate.task",
-    "gate.metric",
-    "serving",
-)
-_EVALUATION = (*_TRAINING, "gate")
 
 
 @dataclass(frozen=True)
@@ -139,16 +104,16 @@ def build(config: Config, locations: Locations, metadata: Any = None) -> Pipelin
       metadata: ML Metadata's connection; None where the orchestrator brings its own.
 
     Returns:
-      The pipeline, its steps in the order of `NODE_IDS`.
+      The pipeline, its steps in the order of `NODE_IDS`; with `tuner.trials`, a Tuner comes before the Trainer.
     """
     table_gen = TableGen(
-        config=fingerprint.narrowed(config, _TABLES),
+        config=fingerprint.narrowed(config, step_keys.TABLES),
         sources=fingerprint.of_sources(config),
         code=fingerprint.of_code("pipeline.components.table_gen"),
     )
     event_examples = EventExampleGen(
         tables=table_gen.outputs["tables"],
-        config=fingerprint.narrowed(config, _EXAMPLES),
+        config=fingerprint.narrowed(config, step_keys.EXAMPLES),
         code=fingerprint.of_code("pipeline.components.event_example_gen"),
     )
     item_examples = ItemExampleGen(
@@ -156,15 +121,16 @@ def build(config: Config, locations: Locations, metadata: Any = None) -> Pipelin
     )
     events = _features(config, "events", event_examples)
     items = _features(config, "items", item_examples)
-    trainer = _trainer(
-        config, locations, table_gen=table_gen, event_examples=event_examples, events=events, items=items
-    )
+    inputs = _training_inputs(table_gen, event_examples, events=events, items=items)
+    tuner = _tuner(config, locations, inputs) if config.tuner.trials else None
+    trainer = _trainer(config, locations, inputs, tuner)
     judges = _judges(config, locations, table_gen, event_examples, trainer)
     paired = [step for pair in zip(_steps(events), _steps(items), strict=True) for step in pair]
+    learning = [trainer] if tuner is None else [tuner, trainer]
     return Pipeline(
         pipeline_name=config.name,
         pipeline_root=locations.root,
-        components=[table_gen, event_examples, item_examples, *paired, trainer, *judges],
+        components=[table_gen, event_examples, item_examples, *paired, *learning, *judges],
         enable_cache=True,
         metadata_connection_config=metadata,
         beam_pipeline_args=list(config.runner.beam_args),
@@ -180,7 +146,7 @@ def _features(config: Config, table: Table, examples: BaseComponent) -> _Feature
     kind = "Event" if table == "events" else "Item"
     schema_gen = SchemaGen(
         table=table,
-        config=fingerprint.narrowed(config, _SCHEMAS[table]),
+        config=fingerprint.narrowed(config, step_keys.SCHEMAS[table]),
         code=fingerprint.of_code("pipeline.components.schema_gen"),
     ).with_id(f"{kind}SchemaGen")
     # The schema needs no data; that it comes after them only gives people the steps in the order they expect.
@@ -203,7 +169,7 @@ def _features(config: Config, table: Table, examples: BaseComponent) -> _Feature
         disable_statistics=True,
         disable_analyzer_cache=True,
         custom_config={
-            "config": fingerprint.narrowed(config, _FEATURES[table]),
+            "config": fingerprint.narrowed(config, step_keys.FEATURES[table]),
             "code": fingerprint.of_code("pipeline.preprocessing"),
         },
     ).with_id(f"{kind}Transform")
@@ -212,31 +178,47 @@ def _features(config: Config, table: Table, examples: BaseComponent) -> _Feature
     return _Features(schema_gen, statistics, validator, transform)
 
 
+def _training_inputs(
+    table_gen: BaseComponent, event_examples: BaseComponent, *, events: _Features, items: _Features
+) -> dict[str, BaseChannel]:
+    return {
+        "examples": events.transform.outputs["transformed_examples"],
+        "transform_graph": events.transform.outputs["transform_graph"],
+        "schema": events.schema_gen.outputs["schema"],
+        "item_examples": items.transform.outputs["transformed_examples"],
+        "item_transform_graph": items.transform.outputs["transform_graph"],
+        "tables": table_gen.outputs["tables"],
+        "cases": event_examples.outputs["cases"],
+    }
+
+
+def _tuner(config: Config, locations: Locations, inputs: dict[str, BaseChannel]) -> BaseComponent:
+    return Tuner(
+        inputs=inputs,
+        tuner_fn=TUNER_FN,
+        settings=_training_settings(config, locations, step_keys.TUNING),
+        code=fingerprint.of_code("pipeline.components.tuner", TUNER_FN.rpartition(".")[0]),
+    )
+
+
 def _trainer(
-    config: Config,
-    locations: Locations,
-    *,
-    table_gen: BaseComponent,
-    event_examples: BaseComponent,
-    events: _Features,
-    items: _Features,
+    config: Config, locations: Locations, inputs: dict[str, BaseChannel], tuner: BaseComponent | None
 ) -> BaseComponent:
     return Trainer(
-        examples=events.transform.outputs["transformed_examples"],
-        transform_graph=events.transform.outputs["transform_graph"],
-        schema=events.schema_gen.outputs["schema"],
-        item_examples=items.transform.outputs["transformed_examples"],
-        item_transform_graph=items.transform.outputs["transform_graph"],
-        tables=table_gen.outputs["tables"],
-        cases=event_examples.outputs["cases"],
+        inputs=inputs,
+        hyperparameters=None if tuner is None else tuner.outputs["best_hyperparameters"],
         run_fn=RUN_FN,
-        settings={
-            "config": fingerprint.narrowed(config, _TRAINING),
-            "checkpoints": locations.checkpoints,
-            "cache": locations.cache,
-        },
+        settings=_training_settings(config, locations, step_keys.TRAINING),
         code=fingerprint.of_code("pipeline.components.trainer", RUN_FN.rpartition(".")[0]),
     )
+
+
+def _training_settings(config: Config, locations: Locations, keys: Sequence[str]) -> dict[str, str]:
+    return {
+        "config": fingerprint.narrowed(config, keys),
+        "checkpoints": locations.checkpoints,
+        "cache": locations.cache,
+    }
 
 
 def _judges(
@@ -252,7 +234,7 @@ def _judges(
         tables=table_gen.outputs["tables"],
         cases=event_examples.outputs["cases"],
         evaluate_fn=EVALUATE_FN,
-        config=fingerprint.narrowed(config, _EVALUATION),
+        config=fingerprint.narrowed(config, step_keys.EVALUATION),
         code=fingerprint.of_code("pipeline.components.evaluator", EVALUATE_FN.rpartition(".")[0]),
     )
     infra_check = InfraCheck(

@@ -39,6 +39,7 @@ class TrainerSpec(ComponentSpec):
         "item_transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
         "tables": ChannelParameter(type=Tables),
         "cases": ChannelParameter(type=Cases),
+        "hyperparameters": ChannelParameter(type=standard_artifacts.HyperParameters, optional=True),
     }
     OUTPUTS: ClassVar = {
         "model": ChannelParameter(type=standard_artifacts.Model),
@@ -67,13 +68,10 @@ class Trainer(base_component.BaseComponent):
     """Trains the towers.
 
     Args:
-      examples: channel of transformed event examples, splits "train" and "validation".
-      transform_graph: channel of the events' TransformGraph.
-      schema: channel of the raw events' Schema.
-      item_examples: channel of transformed item examples, split "train".
-      item_transform_graph: channel of the items' TransformGraph.
-      tables: channel of Tables.
-      cases: channel of Cases.
+      inputs: by name the channels of transformed event examples (splits "train" and "validation"), the events'
+        TransformGraph, their raw Schema, transformed item examples (split "train"), the items' TransformGraph, Tables
+        and Cases.
+      hyperparameters: channel of the tuner's best HyperParameters; None where nothing is tuned.
       run_fn: dotted path of the function that trains.
       settings: what run_fn finds in fn_args.custom_config beside the URIs: the configuration as JSON
         under "config", and the folders "checkpoints" and "cache".
@@ -86,13 +84,8 @@ class Trainer(base_component.BaseComponent):
     def __init__(
         self,
         *,
-        examples: BaseChannel,
-        transform_graph: BaseChannel,
-        schema: BaseChannel,
-        item_examples: BaseChannel,
-        item_transform_graph: BaseChannel,
-        tables: BaseChannel,
-        cases: BaseChannel,
+        inputs: dict[str, BaseChannel],
+        hyperparameters: BaseChannel | None,
         run_fn: str,
         settings: dict[str, str],
         code: str,
@@ -104,14 +97,9 @@ class Trainer(base_component.BaseComponent):
                 run_fn=run_fn,
                 custom_config=json_utils.dumps(settings),
                 code=code,
-                examples=examples,
-                transform_graph=transform_graph,
-                schema=schema,
-                item_examples=item_examples,
-                item_transform_graph=item_transform_graph,
-                tables=tables,
-                cases=cases,
+                hyperparameters=hyperparameters,
                 model=Channel(type=standard_artifacts.Model),
                 model_run=Channel(type=standard_artifacts.ModelRun),
+                **inputs,
             )
         )

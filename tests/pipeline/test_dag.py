@@ -50,6 +50,27 @@ def test_the_steps_in_their_order(shop: Path) -> None:
     assert pipeline.enable_cache
 
 
+def test_a_tuner_comes_before_the_training_where_there_are_trials(shop: Path) -> None:
+    config = _with(shop_config(shop), "tuner.trials", 2)
+    pipeline = _build(config)
+    place = dag.NODE_IDS.index("Trainer")
+    names = [node.id for node in pipeline.components]
+    assert names == [*dag.NODE_IDS[:place], "Tuner", *dag.NODE_IDS[place:]]
+    nodes = {node.id: node for node in pipeline.components}
+    channels = {name: dict(nodes[name].inputs) for name in ("Tuner", "Trainer")}
+    found = channels["Trainer"].pop("hyperparameters")
+    assert (found.producer_component.id, found.output_key) == ("Tuner", "best_hyperparameters")
+    assert channels["Trainer"] == channels["Tuner"]
+    for key, value, concerned in (
+        ("tuner.dimensions", [8, 16], {"Tuner"}),
+        ("training.learning_rate", 0.5, {"Tuner", *LEARNING}),
+        ("features.history.used", 2, {"Tuner", *LEARNING}),
+        ("serving.default_k", 5, LEARNING),
+    ):
+        after = _properties(_build(_with(config, key, value)))
+        assert {name for name, found in _properties(pipeline).items() if found != after[name]} == concerned
+
+
 def test_what_flows_into_the_training_and_the_judges(shop: Path) -> None:
     nodes = {node.id: node for node in _build(shop_config(shop)).components}
 
@@ -94,6 +115,7 @@ def test_nothing_is_transformed_before_it_is_validated(shop: Path, kind: str) ->
         ("model.dimension", 32, LEARNING),
         ("encoder.mode", "lora", LEARNING),
         ("features.history.encoder", "pooling", LEARNING),
+        ("tuner.epochs", 3, set()),
         ("gate.tolerance", 0.5, {"Evaluator"}),
         ("gate.metric", "recall@10", LEARNING),
         ("serving.name", "other", {*LEARNING, "InfraCheck", "Pusher"}),

@@ -63,6 +63,19 @@ def test_every_executor_and_artifact_type_can_be_imported(specification: Path) -
     assert all(title == import_utils.import_class_by_path(title).TYPE_NAME for title in ours)
 
 
+def test_with_trials_the_tuner_is_a_step_of_it(specification: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tuned.yaml"
+    config = shop_config(specification.parent, tuner={"trials": 3})
+    names = compile_pipeline(config, path, image=IMAGE, root=str(tmp_path))
+    tree = _tree(path)
+    json_format.ParseDict(tree, pipeline_spec_pb2.PipelineSpec())
+    assert set(names) == {*NODE_IDS, "Tuner"} == set(tree["root"]["dag"]["tasks"])
+    given = tree["root"]["dag"]["tasks"]["Trainer"]["inputs"]["artifacts"]["hyperparameters"]["taskOutputArtifact"]
+    assert given == {"producerTask": "Tuner", "outputArtifactKey": "best_hyperparameters"}
+    arguments = tree["deploymentSpec"]["executors"]["Tuner_executor"]["container"]["args"]
+    assert import_utils.import_class_by_path(arguments[arguments.index("--executor_class_path") + 1])
+
+
 def test_json_is_refused_because_kubeflow_does_not_load_it(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"ends in \.yaml"):
         compile_pipeline(shop_config(tmp_path), tmp_path / "pipeline.json", image=IMAGE, root="/mnt")
