@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
 
 from pipeline.config import parse_config
 from trainer.job import read_job, scratch_columns
+from trainer.tuning import settings
 
+_LOG = logging.getLogger(__name__)
 JUDGED, FINAL = "judged", "final"
 
 
@@ -22,10 +25,15 @@ def run_fn(fn_args: Any) -> None:
     Args:
       fn_args: TFX's arguments. `custom_config` holds `config` (JSON), `item_examples`, `item_transform_graph`,
         `tables`, `cases`, `checkpoints` and `cache` (folders). The final model goes to `serving_model_dir`; the one
-        that has not seen the window by which models are judged to `eval_model_dir`.
+        that has not seen the window by which models are judged to `eval_model_dir`. `hyperparameters`, where there
+        are any, are the best that the tuner has found; they take the place of the configuration's.
     """
     custom = fn_args.custom_config
     config = parse_config(json.loads(custom["config"]))
+    if fn_args.hyperparameters:
+        chosen = fn_args.hyperparameters["values"]
+        _LOG.info("with the tuner's values: %s", settings.in_words(chosen))
+        config = settings.with_values(config, chosen)
     with scratch_columns(Path(custom["cache"])) as scratch:
         job = read_job(fn_args, config, scratch)
         first = job.train(JUDGED)

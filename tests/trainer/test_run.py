@@ -36,6 +36,7 @@ class Arguments:
     custom_config: dict[str, str]
     train_files: list[str] = field(default_factory=list)
     eval_files: list[str] = field(default_factory=list)
+    hyperparameters: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         self.serving_model_dir = str(self.folder / "out" / "serving")
