@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pipeline.components import evaluator, pusher
+from pipeline.components import evaluator, pusher, tuner
 from pipeline.config import Config
 from pipeline.local_runner import Run
 from pipeline.run_folder import RunFolder, write_json
@@ -15,6 +15,7 @@ from pipeline.run_folder import RunFolder, write_json
 _REPORTS = {
     "tables": ("TableGen", "tables", "report.json"),
     "examples": ("EventExampleGen", "cases", "report.json"),
+    "tuning": ("Tuner", "tuner_results", tuner.REPORT),
     "evaluation": ("Evaluator", "evaluation", "evaluation.json"),
 }
 
@@ -31,7 +32,11 @@ def write(config: Config, folder: RunFolder, run: Run) -> dict[str, Any]:
       What `run.json` holds.
     """
     for name, (step, output, file) in _REPORTS.items():
-        _copy(run.uri(step, output) / file, folder.reports / f"{name}.json")
+        report = folder.reports / f"{name}.json"
+        if step in run.outputs:
+            _copy(run.uri(step, output) / file, report)
+        else:
+            report.unlink(missing_ok=True)  # of an earlier run that tuned
     blessed, failures = evaluator.read_blessing(run.uri("Evaluator", "blessing"))
     push = run.outputs["Pusher"]["pushed_model"]
     version = push.get_string_custom_property(pusher.VERSION_PROPERTY)

@@ -23,6 +23,8 @@ def print_summary(console: Console, account: dict[str, Any], reports: dict[str, 
     examples = reports.get("examples", {})
     if examples:
         facts["examples"] = f"{examples['train']:,} for training, {examples['validation']:,} for validation"
+    if "tuning" in reports:
+        facts["tuned"] = _tuning_line(reports["tuning"])
     _print_facts(console, facts)
     if "evaluation" in reports:
         _print_metrics(console, reports["evaluation"])
@@ -49,6 +51,12 @@ def _rows_line(report: dict[str, Any]) -> str:
         named.append("...")
     dropped = f"; dropped: {', '.join(named)}" if named else ""
     return f"{report['kept']:,} of {report['read']:,} rows kept{dropped}"
+
+
+def _tuning_line(report: dict[str, Any]) -> str:
+    chosen = " ".join(f"{key}={value:.4g}" for key, value in report["chosen"].items())
+    scores = f"{report['score']:.3f} in the validation window, {report['default_score']:.3f} without tuning"
+    return f"best of {len(report['trials'])} trials, {report['metric']} {scores}: {chosen}"
 
 
 def _print_metrics(console: Console, evaluation: dict[str, Any]) -> None:

@@ -9,15 +9,16 @@ from pathlib import Path
 import click
 
 HOST = "127.0.0.1"
+_STEPS = ("Trainer", "Tuner")
 
 
 @click.command(epilog="Example: aisle tensorboard runs/simulated --port 6006")
 @click.argument("directory", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--port", type=click.IntRange(0, 65535), default=6006, show_default=True, help="0 takes any free one.")
 def command(directory: Path, port: int) -> None:
-    """Open TensorBoard on the trainings of the run folder DIR; Ctrl-C ends it."""
+    """Open TensorBoard on the trainings of the run folder DIR, the tuner's trials among them; Ctrl-C ends it."""
     logs = training_logs(directory)
-    if not logs.is_dir():
+    if not any((logs / step).is_dir() for step in _STEPS):
         raise click.ClickException(f"{directory} holds no training yet; start one with `aisle run CONFIG`")
     program = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logs), "--host", HOST, "--port", str(port)]
     try:
@@ -27,5 +28,5 @@ def command(directory: Path, port: int) -> None:
 
 
 def training_logs(directory: Path) -> Path:
-    """Returns the folder with one folder of logs for each training, which TensorBoard shows side by side."""
-    return directory / "pipeline" / "Trainer" / "model_run"
+    """Returns the folder with the logs of all trainings somewhere in it, which TensorBoard shows side by side."""
+    return directory / "pipeline"

@@ -58,7 +58,10 @@ class Executor(stock.Executor):
         metric = payload.configuration(given).gate.metric
         report = report_of(json.loads((results / _TRIALS).read_text(encoding="utf-8")), metric)
         (results / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        payload.describe(payload.single(output_dict, "best_hyperparameters"), in_words(report))
+        gained = f"{metric} {report['score']:.3f}, {report['default_score']:.3f} without tuning"
+        payload.describe(
+            payload.single(output_dict, "best_hyperparameters"), f"{len(report['trials'])} trials, {gained}"
+        )
 
 
 def report_of(trials: list[dict[str, Any]], metric: str) -> dict[str, Any]:
@@ -81,13 +84,6 @@ def report_of(trials: list[dict[str, Any]], metric: str) -> dict[str, Any]:
         "default_score": ran[0]["score"],
         "trials": ran,
     }
-
-
-def in_words(report: dict[str, Any]) -> str:
-    """Writes in one line which values are the best, and by how much."""
-    chosen = " ".join(f"{key}={value:.4g}" for key, value in report["chosen"].items())
-    scores = f"{report['metric']} {report['score']:.3f} on validation, {report['default_score']:.3f} without tuning"
-    return f"best of {len(report['trials'])} trials: {scores}: {chosen}"
 
 
 class Tuner(base_component.BaseComponent):
