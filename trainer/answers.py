@@ -31,7 +31,7 @@ class Answers(tf.Module):
         super().__init__(name="answers")
         self._index, self._rows, self._stage = index, rows, stage
         # A pad before the first item, so that row -1 reads as "".
-        self._ids = tf.Variable(["", *catalogue.ids], trainable=False, name="item_ids")
+        self.ids = tf.Variable(["", *catalogue.ids], trainable=False, name="item_ids")
         self._titles = tf.Variable(["", *catalogue.titles], trainable=False, name="titles")
 
     def best(
@@ -95,7 +95,7 @@ class Answers(tf.Module):
 
     def _named(self, rows: tf.Tensor, scores: tf.Tensor) -> Tensors:
         return {
-            "item_ids": tf.gather(self._ids, rows + 1),
+            "item_ids": tf.gather(self.ids, rows + 1),
             "scores": scores,
             "titles": tf.gather(self._titles, rows + 1),
         }

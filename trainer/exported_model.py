@@ -51,6 +51,15 @@ class ExportedModel:
         """Whether the model answers searches."""
         return contract.SEARCH in self.contract["signatures"]
 
+    def item_vectors(self, item_ids: Sequence[str]) -> npt.NDArray[np.float32] | None:
+        """Reads the vectors of items, [items, dim]; None where the SavedModel does not keep all of them."""
+        known, vectors = (getattr(self._loaded, name, None) for name in ("item_ids", "item_vectors"))
+        if known is None or vectors is None:
+            return None
+        index = pa.array(known.numpy()[1:].tolist(), pa.binary()).cast(pa.string())  # a pad is the first
+        rows = pc.index_in(pa.array(item_ids, pa.string()), value_set=index)
+        return None if rows.null_count else vectors.numpy()[rows.to_numpy()]
+
     def ask(self, signature: str, inputs: dict[str, Any]) -> dict[str, npt.NDArray[Any]]:
         """Asks a signature; inputs that are left out take the contract's defaults.
 
@@ -81,6 +90,8 @@ class ExportedModel:
         excluded: Sequence[Rows],
         item_ids: Sequence[str],
         on_progress: Progress | None = None,
+        *,
+        unknown: bool = False,
     ) -> Rows:
         """Ranks the catalogue for cases of one task.
 
@@ -90,6 +101,7 @@ class ExportedModel:
           excluded: for each case the rows that must not be answered.
           item_ids: str [items], the catalogue whose rows are meant.
           on_progress: called with the number of cases after each batch.
+          unknown: whether it may answer items that are not in the catalogue; they count as -1.
 
         Returns:
           Item rows [cases, k], best first, padded with -1.
@@ -106,7 +118,7 @@ class ExportedModel:
             inputs[contract.K] = [k]
             signature = contract.SEARCH if cases.table["task"][start].as_py() == SEARCH else contract.RECOMMEND
             answers = self.ask(signature, inputs)["item_ids"]
-            ranked[part, : answers.shape[1]] = _rows(answers, index)
+            ranked[part, : answers.shape[1]] = _rows(answers, index, unknown=unknown)
             if on_progress is not None:
                 on_progress(len(answers))
         return ranked
@@ -124,10 +136,10 @@ def _padded(lists: Sequence[Sequence[Any]], pad: str | float) -> npt.NDArray[Any
     return np.array(values, object if isinstance(pad, str) else np.float32).reshape(len(lists), width)
 
 
-def _rows(answers: npt.NDArray[Any], index: pa.Array) -> Rows:
+def _rows(answers: npt.NDArray[Any], index: pa.Array, *, unknown: bool) -> Rows:
     ids = pa.array(answers.ravel().tolist(), pa.binary()).cast(pa.string())
     rows = pc.fill_null(pc.index_in(ids, value_set=index), -1).to_numpy(zero_copy_only=False).astype(np.int64)
     strange = np.flatnonzero((rows < 0) & (answers.ravel() != b""))
-    if len(strange):
+    if len(strange) and not unknown:
         raise ValueError(f"the model answered item '{ids[int(strange[0])]}', which is not in the items table")
     return rows.reshape(answers.shape)

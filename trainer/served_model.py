@@ -65,6 +65,8 @@ class ServedModel(tf.Module):
             item_vectors=self.index.vectors,
         )
         self._answers = Answers(catalogue, self.index, self._rows, stage)
+        # No signature answers these two; the evaluation compares the items of a list by them.
+        self.item_ids, self.item_vectors = self._answers.ids, self.index.vectors
 
     def recommend(self, inputs: Tensors) -> Tensors:
         """Answers `recommend`."""

@@ -126,10 +126,13 @@ def popularity_bias(lists: Lists) -> float:
 def calibration(lists: Lists) -> float:
     """Mean Kullback-Leibler divergence, in nats, of a list's groups from those of what its user had; 0 is best.
 
-    Users without a past are left out. Steck, Calibrated recommendations, 2018.
+    Users without a past are left out; not defined where all items are in one group.
+    Steck, Calibrated recommendations, 2018.
     """
     groups = lists.items.groups
     width = int(groups.max(initial=0)) + 1
+    if width < 2:
+        return float("nan")
     found = []
     for start, ranked in zip(range(0, len(lists.ranked), _BLOCK), _blocks(lists.ranked), strict=True):
         shape = (len(ranked), width)

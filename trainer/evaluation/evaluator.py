@@ -1,0 +1,100 @@
+"""The evaluation: asks the model and its rivals, measures their answers, judges the model, writes the reports."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.config import Config, parse_config
+from trainer.baselines import QUICK, RANKERS, Ranker, create_rankers
+from trainer.cases import read_cases
+from trainer.evaluation.contest import Contest, Progress, Shop
+from trainer.evaluation.items import Items, read_items
+from trainer.evaluation.predecessor import open_predecessor
+from trainer.evaluation.report import write_reports
+from trainer.event_log import SECONDS_A_DAY, EventLog
+from trainer.exported_model import ExportedModel
+from trainer.gate import meaning
+
+_LOG = logging.getLogger(__name__)
+ALL = "all"
+
+
+def evaluate(
+    model_dir: str,
+    tables_dir: str,
+    cases_dir: str,
+    config_json: str,
+    report_dir: str,
+    *,
+    last_blessed_dirs: Sequence[str] = (),
+    rivals: Sequence[str] = (),
+    on_progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Measures a model and decides whether it may be pushed.
+
+    Args:
+      model_dir: the SavedModel.
+      tables_dir: the tables: items, and events for the rivals.
+      cases_dir: the cases of the windows; the test window is judged if it has any, else the validation window.
+      config_json: the configuration.
+      report_dir: evaluation.json, evaluation.html and TensorBoard's folder `evaluation` are written there.
+      last_blessed_dirs: what is served now and, if it is another model, its twin that the validation window stopped.
+      rivals: rankers to measure beside those that the gate names and the quick ones; `all` for all there are.
+      on_progress: called with the cases that models have answered so far, and how many there are.
+
+    Returns:
+      What evaluation.json holds: `blessed`, `failures` in plain words, and the results by table and ranker.
+
+    Raises:
+      ValueError: if a rival does not exist, or cannot learn from this shop.
+    """
+    config = parse_config(json.loads(config_json))
+    rankers = _rivals(config, rivals)
+    items = read_items(tables_dir)
+    window, cases = read_cases(cases_dir, items.ids)
+    log = EventLog(tables_dir, items.ids, end=find_window(config, window)[0], event_types=config.split.truth_events)
+    for ranker in rankers:
+        _LOG.info("fitting the rival %s", ranker.name)
+        ranker.fit(log)
+    predecessor = open_predecessor(last_blessed_dirs, log.end) if config.gate.last_blessed else None
+    contest = Contest(config, items, rankers, ExportedModel(model_dir), predecessor)
+    tables = contest.run(cases, Shop(tables_dir, log.end, log.item_counts()), on_progress)
+    report = contest.verdict(tables, window) | _frame(config, window, items) | {"level": contest.level}
+    report |= {"rankers": {name: meaning(name) for each in tables.values() for name in each["results"]}}
+    report |= {"tables": tables}
+    write_reports(report, report_dir)
+    return report
+
+
+def _frame(config: Config, window: str, items: Items) -> dict[str, Any]:
+    """Says what was judged on."""
+    start, days = find_window(config, window)
+    named = {"name": window, "start": _day(start), "days": days}
+    return {"window": named, "items": len(items.ids), "grouped_by": items.grouped_by, "seed": config.seed}
+
+
+def _rivals(config: Config, more: Sequence[str]) -> list[Ranker]:
+    named = RANKERS if ALL in more else more
+    return create_rankers((*QUICK, *config.gate.all_rivals(), *named))
+
+
+def find_window(config: Config, name: str) -> tuple[int, int]:
+    """Finds where a window starts, seconds since 1970 UTC, and its length in days.
+
+    Args:
+      config: of the shop.
+      name: test or validation.
+    """
+    split = config.split
+    test = int(datetime.datetime.combine(split.test_start, datetime.time(), datetime.UTC).timestamp())
+    if name == "test":
+        return test, split.test_days
+    return test - split.validation_days * SECONDS_A_DAY, split.validation_days
+
+
+def _day(timestamp: int) -> str:
+    return datetime.datetime.fromtimestamp(timestamp, datetime.UTC).date().isoformat()
