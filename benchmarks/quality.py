@@ -12,29 +12,29 @@ models that this benchmark trained before.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.quality_tables import Judged, markdown
 
 if TYPE_CHECKING:
-    from trainer.baselines import Ranker
-    from trainer.cases import Cases
-    from trainer.exported_model import ExportedModel
+    from trainer.evaluation.questions import Question
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "examples" / "online_retail.yaml"
 RUN_FOLDER = ROOT / "runs" / "quality"
 RECORD_FILE = "quality.json"  # in the run folder: the models of each cut and seed
 K = 20
+TABLES = {"all": "warm", "new": "new", "cold": "cold"}  # what they are called in evaluation.json
 METRICS = (f"recall@{K}", f"ndcg@{K}")
 _EXPORTED = "Format-Serving"  # where TFX's Trainer puts the model to be served
 
@@ -135,7 +135,8 @@ def judge(models: list[Trained]) -> Judged:
       Every metric of every case.
     """
     from trainer.baselines import RANKERS, create_rankers
-    from trainer.cases import RECOMMEND, read_cases
+    from trainer.cases import read_cases
+    from trainer.evaluation.questions import make_questions
     from trainer.event_log import EventLog
     from trainer.exported_model import ExportedModel
 
@@ -143,36 +144,31 @@ def judge(models: list[Trained]) -> Judged:
     window, cases = read_cases(models[0].cases, item_ids)
     if window != "test":
         raise SystemExit("no event lies in the judged weeks: choose an earlier --cut")
-    users = cases.of_task(RECOMMEND)
+    questions = make_questions(cases, searches=False)
     # Whoever is asked about, is asked about at the window's start.
-    start = int(users.table["timestamp"][0].as_py())
+    start = int(questions[TABLES["all"]].cases.table["timestamp"][0].as_py())
     log = EventLog(models[0].tables, item_ids, end=start, event_types=models[0].truth_events)
     judged = Judged(start=start, items=len(item_ids), counts=log.item_counts())
     for ranker in create_rankers(tuple(RANKERS)):
         started = time.monotonic()
         ranker.fit(log)
         judged.minutes[ranker.name] = (time.monotonic() - started) / 60
-        _measure(judged, ranker.name, ranker, users, item_ids)
+        _measure(judged, ranker.name, ranker.rank, questions)
     for model in models:
         name = judged.add_seed(model.seed)
         judged.minutes[name] = model.minutes
-        _measure(judged, name, ExportedModel(model.model), users, item_ids)
+        ask = functools.partial(ExportedModel(model.model).rank, item_ids=item_ids)
+        _measure(judged, name, ask, questions)
     return judged
 
 
-def _measure(judged: Judged, name: str, ranker: Ranker | ExportedModel, users: Cases, item_ids: list[str]) -> None:
+def _measure(judged: Judged, name: str, rank: Callable[..., Any], questions: Mapping[str, Question]) -> None:
     from trainer import metrics
-    from trainer.exported_model import ExportedModel
 
-    warm, cold = users.select(users.warm()), users.select(~users.warm())
-    unseen = warm.unseen()
-    for table, cases in (("all", warm), ("new", unseen), ("cold", cold)):
-        excluded = cases.seen if table == "new" else [np.zeros(0, np.int64)] * len(cases)
-        if isinstance(ranker, ExportedModel):
-            ranked = ranker.rank(cases, K, excluded, item_ids)
-        else:
-            ranked = ranker.rank(cases, K, excluded)
-        for metric, values in metrics.measure(ranked, cases.truth, METRICS).items():
+    for table, key in TABLES.items():
+        question = questions[key]
+        ranked = rank(question.cases, K, question.excluded)
+        for metric, values in metrics.measure(ranked, question.cases.truth, METRICS).items():
             judged.values.setdefault((table, metric), {})[name] = values
         if table == "all":
             judged.lists[name] = ranked
