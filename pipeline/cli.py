@@ -16,7 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("pipeline.commands.simulate", "Write the tables of a simulated shop."),
     "validate": ("pipeline.commands.validate", "Read and clean a shop's tables and report every dropped row."),
     "run": ("pipeline.commands.run", "Run the pipeline: from tables to a pushed model."),
-    "evaluate": ("pipeline.commands.evaluate", "Measure the pushed model against simple rivals."),
+    "evaluate": ("pipeline.commands.evaluate", "Measure the pushed model against its rivals and the model before it."),
     "serve": ("serving.commands.serve", "Serve a pushed model over gRPC and REST."),
     "recommend": ("serving.commands.recommend", "Ask for recommendations for users."),
     "search": ("serving.commands.search", "Ask for the items that fit a text."),

@@ -235,6 +235,7 @@ def _judges(
         cases=event_examples.outputs["cases"],
         evaluate_fn=EVALUATE_FN,
         config=fingerprint.narrowed(config, step_keys.EVALUATION),
+        push_destination=f"{locations.serving}/{config.serving.name}",
         code=fingerprint.of_code("pipeline.components.evaluator", EVALUATE_FN.rpartition(".")[0]),
     )
     infra_check = InfraCheck(

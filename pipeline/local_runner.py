@@ -107,7 +107,7 @@ def _clean_records(folder: RunFolder) -> Any:
     with metadata.Metadata(connection) as records:
         for name in run_records.clear_interrupted(records, folder.artifacts):
             _log.info("step %s had been interrupted; what it left is removed", name)
-        run_records.forget_stale_pushes(records)
+        run_records.forget_stale_results(records)
     return connection
 
 

@@ -10,7 +10,8 @@ from tfx.orchestration.metadata import Metadata
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.types import Artifact
 
-from pipeline.components import payload, pusher
+from pipeline.components import evaluator, payload, pusher
+from pipeline.pushed_models import is_outdated, newest_version
 
 State = metadata_store_pb2.Execution.State
 Outputs = dict[str, Artifact]
@@ -60,25 +61,35 @@ def clear_interrupted(metadata: Metadata, artifacts: Path) -> list[str]:
     return steps
 
 
-def forget_stale_pushes(metadata: Metadata) -> None:
-    """Makes the pusher run again where its cached push is not what servers see: removed, or followed by another."""
+def forget_stale_results(metadata: Metadata) -> None:
+    """Makes steps run again whose cached result depends on the pushed models, and those are others now.
+
+    A push is stale if it is not what servers see: removed, or followed by another. A verdict is stale if another
+    model than then is the last blessed one.
+    """
     store = metadata.store
     known = {found.name for found in store.get_artifact_types()}
-    if "PushedModel" not in known:
-        return
-    for artifact in store.get_artifacts_by_type("PushedModel"):
-        if artifact.state != metadata_store_pb2.Artifact.LIVE or not _is_stale(artifact):
-            continue
-        artifact.state = metadata_store_pb2.Artifact.DELETED
-        store.put_artifacts([artifact])
+    for type_name, is_stale in (("PushedModel", _is_stale_push), ("ModelBlessing", _is_stale_verdict)):
+        for artifact in store.get_artifacts_by_type(type_name) if type_name in known else ():
+            if artifact.state == metadata_store_pb2.Artifact.LIVE and is_stale(artifact):
+                artifact.state = metadata_store_pb2.Artifact.DELETED
+                store.put_artifacts([artifact])
 
 
-def _is_stale(artifact: metadata_store_pb2.Artifact) -> bool:
+def _is_stale_push(artifact: metadata_store_pb2.Artifact) -> bool:
     destination = artifact.custom_properties[pusher.DESTINATION_PROPERTY].string_value
     if not destination:
         return False  # a model that was not pushed stays so
     path = Path(destination)
-    return pusher.newest_version(path.parent) != int(path.name)
+    return newest_version(path.parent) != int(path.name)
+
+
+def _is_stale_verdict(artifact: metadata_store_pb2.Artifact) -> bool:
+    model, base, compared = (
+        artifact.custom_properties[name].string_value
+        for name in (evaluator.MODEL_PROPERTY, evaluator.DESTINATION_PROPERTY, evaluator.LAST_BLESSED_PROPERTY)
+    )
+    return bool(base) and is_outdated(Path(base), Path(model), compared)
 
 
 def _step_of(metadata: Metadata, execution: metadata_store_pb2.Execution) -> str:

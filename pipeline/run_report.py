@@ -11,12 +11,13 @@ from pipeline.config import Config
 from pipeline.local_runner import Run
 from pipeline.run_folder import RunFolder, write_json
 
-# report name: (step, output, file)
+# report: (step, output, file)
 _REPORTS = {
-    "tables": ("TableGen", "tables", "report.json"),
-    "examples": ("EventExampleGen", "cases", "report.json"),
-    "tuning": ("Tuner", "tuner_results", tuner.REPORT),
-    "evaluation": ("Evaluator", "evaluation", "evaluation.json"),
+    "tables.json": ("TableGen", "tables", "report.json"),
+    "examples.json": ("EventExampleGen", "cases", "report.json"),
+    "tuning.json": ("Tuner", "tuner_results", tuner.REPORT),
+    "evaluation.json": ("Evaluator", "evaluation", "evaluation.json"),
+    "evaluation.html": ("Evaluator", "evaluation", "evaluation.html"),
 }
 
 
@@ -32,7 +33,7 @@ def write(config: Config, folder: RunFolder, run: Run) -> dict[str, Any]:
       What `run.json` holds.
     """
     for name, (step, output, file) in _REPORTS.items():
-        report = folder.reports / f"{name}.json"
+        report = folder.reports / name
         if step in run.outputs:
             _copy(run.uri(step, output) / file, report)
         else:

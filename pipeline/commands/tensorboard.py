@@ -16,17 +16,21 @@ _STEPS = ("Trainer", "Tuner")
 @click.argument("directory", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--port", type=click.IntRange(0, 65535), default=6006, show_default=True, help="0 takes any free one.")
 def command(directory: Path, port: int) -> None:
-    """Open TensorBoard on the trainings of the run folder DIR, the tuner's trials among them; Ctrl-C ends it."""
-    logs = training_logs(directory)
-    if not any((logs / step).is_dir() for step in _STEPS):
+    """Open TensorBoard on the run folder DIR: trainings, the tuner's trials, evaluations; Ctrl-C ends it."""
+    if not any((directory / "pipeline" / step).is_dir() for step in _STEPS):
         raise click.ClickException(f"{directory} holds no training yet; start one with `aisle run CONFIG`")
-    program = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logs), "--host", HOST, "--port", str(port)]
+    program = [
+        sys.executable,
+        "-m",
+        "tensorboard.main",
+        "--logdir",
+        str(directory),
+        "--host",
+        HOST,
+        "--port",
+        str(port),
+    ]
     try:
         raise SystemExit(subprocess.run(program, check=False).returncode)
     except KeyboardInterrupt:
         raise SystemExit(0) from None
-
-
-def training_logs(directory: Path) -> Path:
-    """Returns the folder with the logs of all trainings somewhere in it, which TensorBoard shows side by side."""
-    return directory / "pipeline"

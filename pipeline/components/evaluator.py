@@ -13,11 +13,16 @@ from typing_extensions import override
 
 from pipeline.artifacts import Cases, Tables
 from pipeline.components import payload
+from pipeline.pushed_models import last_blessed
 
 # File and property names as TFX's own evaluator has them, so that TFX's pusher understands the blessing.
 BLESSED_FILE = "BLESSED"
 NOT_BLESSED_FILE = "NOT_BLESSED"
 BLESSED_PROPERTY = "blessed"
+# What a verdict was found beside, so that it is found anew when another model is the last blessed one.
+MODEL_PROPERTY = "judged_model"
+DESTINATION_PROPERTY = "push_destination"
+LAST_BLESSED_PROPERTY = "last_blessed"
 
 
 class EvaluatorSpec(ComponentSpec):
@@ -26,6 +31,7 @@ class EvaluatorSpec(ComponentSpec):
     PARAMETERS: ClassVar = {
         "evaluate_fn": ExecutionParameter(type=str),
         "config": ExecutionParameter(type=str),
+        "push_destination": ExecutionParameter(type=str),
         "code": ExecutionParameter(type=str),
     }
     INPUTS: ClassVar = {
@@ -51,18 +57,23 @@ class Executor(base_executor.BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Judges the model that was trained without the judged window."""
-        model = path_utils.eval_model_path(payload.single(input_dict, "model").uri)
+        model = payload.folder(input_dict, "model")
+        before = last_blessed(Path(exec_properties["push_destination"]), model)
         evaluate = payload.function(exec_properties["evaluate_fn"])
         with payload.scratch(payload.folder(output_dict, "evaluation")) as report:
             verdict = evaluate(
-                model_dir=model,
+                model_dir=path_utils.eval_model_path(str(model)),
                 tables_dir=payload.single(input_dict, "tables").uri,
                 cases_dir=payload.single(input_dict, "cases").uri,
                 config_json=exec_properties["config"],
                 report_dir=str(report),
+                last_blessed_dirs=[str(folder) for folder in before],
             )
         blessing = payload.single(output_dict, "blessing")
         blessing.set_int_custom_property(BLESSED_PROPERTY, int(verdict["blessed"]))
+        blessing.set_string_custom_property(MODEL_PROPERTY, str(model))
+        blessing.set_string_custom_property(DESTINATION_PROPERTY, exec_properties["push_destination"])
+        blessing.set_string_custom_property(LAST_BLESSED_PROPERTY, str(before[0]) if before else "")
         write_blessing(Path(blessing.uri), bool(verdict["blessed"]), list(verdict["failures"]))
         payload.describe(blessing, "blessed" if verdict["blessed"] else "not blessed")
 
@@ -95,6 +106,7 @@ class Evaluator(base_component.BaseComponent):
       cases: channel of Cases.
       evaluate_fn: dotted path of the function that measures.
       config: configuration as JSON.
+      push_destination: the folder that holds a folder for each version of the model, the last blessed one among them.
       code: fingerprint of the code.
     """
 
@@ -102,12 +114,21 @@ class Evaluator(base_component.BaseComponent):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(
-        self, *, model: BaseChannel, tables: BaseChannel, cases: BaseChannel, evaluate_fn: str, config: str, code: str
+        self,
+        *,
+        model: BaseChannel,
+        tables: BaseChannel,
+        cases: BaseChannel,
+        evaluate_fn: str,
+        config: str,
+        push_destination: str,
+        code: str,
     ) -> None:
         super().__init__(
             EvaluatorSpec(
                 evaluate_fn=evaluate_fn,
                 config=config,
+                push_destination=push_destination,
                 code=code,
                 model=model,
                 tables=tables,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
 import os
 import shutil
 import time
@@ -18,6 +17,7 @@ from typing_extensions import override
 
 from pipeline.artifacts import Cases
 from pipeline.components import evaluator, infra_check, payload
+from pipeline.pushed_models import newest_version, same_files
 
 # Property names of TFX's pusher.
 PUSHED_PROPERTY = "pushed"
@@ -25,12 +25,6 @@ DESTINATION_PROPERTY = "pushed_destination"
 VERSION_PROPERTY = "pushed_version"
 # Not a number: servers take only folders named by a number for versions.
 _INCOMING = ".incoming"
-
-
-def newest_version(base: Path) -> int | None:
-    """Returns the highest version in a model's folder; None where there is none."""
-    versions = [int(entry.name) for entry in base.iterdir() if entry.name.isdecimal()] if base.is_dir() else []
-    return max(versions, default=None)
 
 
 def push(model: Path, base: Path, now: int) -> int:
@@ -49,7 +43,7 @@ def push(model: Path, base: Path, now: int) -> int:
     incoming = base / _INCOMING
     shutil.rmtree(incoming, ignore_errors=True)
     newest = newest_version(base)
-    if newest is not None and _same_files(model, base / str(newest)):
+    if newest is not None and same_files(model, base / str(newest)):
         return newest
     version = now if newest is None else max(now, newest + 1)
     shutil.copytree(model, incoming)
@@ -69,14 +63,6 @@ def replace_file(source: Path, target: Path) -> None:
     _flush(incoming)
     incoming.replace(target)
     _flush(target.parent)
-
-
-def _same_files(left: Path, right: Path) -> bool:
-    names = sorted(path.relative_to(left) for path in left.rglob("*"))
-    if names != sorted(path.relative_to(right) for path in right.rglob("*")):
-        return False
-    files = [name for name in names if (left / name).is_file()]
-    return all(filecmp.cmp(left / name, right / name, shallow=False) for name in files)
 
 
 def _flush(path: Path) -> None:

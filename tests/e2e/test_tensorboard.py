@@ -16,6 +16,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 DEADLINE_S = 60.0
+WORDS = ("Trainer", "judged", "evaluation/model", "evaluation/popular")
 
 
 def _free_port() -> int:
@@ -35,19 +36,19 @@ def _fetch(address: str, deadline: float) -> str:
             time.sleep(0.2)
 
 
-def test_it_shows_the_trainings_on_loopback(pushed_run: Path) -> None:
+def test_it_shows_trainings_and_evaluations_on_loopback(pushed_run: Path) -> None:
     port, deadline = _free_port(), time.monotonic() + DEADLINE_S
     words = [sys.executable, "-m", "pipeline.cli", "tensorboard", str(pushed_run), "--port", str(port)]
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as shown:
         try:
             runs: list[str] = []
-            while not runs and time.monotonic() < deadline:
+            while not all(any(word in run for run in runs) for word in WORDS) and time.monotonic() < deadline:
                 runs = json.loads(_fetch(f"http://127.0.0.1:{port}/data/runs", deadline))
                 time.sleep(0.2)
         finally:
             # Ctrl-C in a terminal reaches the command and the program that it has started.
             os.killpg(shown.pid, signal.SIGINT)
-    assert any("judged" in run for run in runs), runs
+    assert [word for word in WORDS if not any(word in run for run in runs)] == [], runs
     assert shown.returncode == 0
 
 

@@ -203,10 +203,18 @@ def test_run_fn_gets_the_uris_of_all_inputs(tmp_path: Path) -> None:
 # --- evaluator and infrastructure check -----------------------------------------------------------
 
 
-def judge(*, model_dir: str, tables_dir: str, cases_dir: str, config_json: str, report_dir: str) -> dict[str, Any]:
+def judge(
+    *,
+    model_dir: str,
+    tables_dir: str,
+    cases_dir: str,
+    config_json: str,
+    report_dir: str,
+    last_blessed_dirs: list[str],
+) -> dict[str, Any]:
     """An evaluate_fn that fails what the configuration says."""
     (Path(report_dir) / "evaluation.json").write_text("{}")
-    CALLS.append((model_dir, tables_dir, cases_dir))
+    CALLS.append((model_dir, tables_dir, cases_dir, last_blessed_dirs))
     failures = json.loads(config_json)
     return {"blessed": not failures, "failures": failures}
 
@@ -222,7 +230,8 @@ def _evaluate(tmp_path: Path, model: Path, failures: list[str]) -> Any:
         "evaluation": artifact(standard_artifacts.ModelEvaluation, tmp_path / "evaluation"),
     }
     properties = {"evaluate_fn": f"{__name__}.judge", "config": json.dumps(failures), "code": ""}
-    execute(evaluator.Executor, inputs, outputs, tmp_path, **properties)
+    where = {"push_destination": str(tmp_path / "serving" / "aisle")}
+    execute(evaluator.Executor, inputs, outputs, tmp_path, **properties, **where)
     return outputs["blessing"][0]
 
 
@@ -233,7 +242,20 @@ def test_a_good_model_is_blessed(tmp_path: Path, model: Path) -> None:
     assert [path.name for path in Path(blessing.uri).iterdir()] == ["BLESSED"]
     assert evaluator.read_blessing(Path(blessing.uri)) == (True, [])
     assert (tmp_path / "evaluation" / "evaluation.json").exists()
-    assert [(str(model / "Format-TFMA"), str(tmp_path / "tables"), str(tmp_path / "cases"))] == CALLS
+    assert [(str(model / "Format-TFMA"), str(tmp_path / "tables"), str(tmp_path / "cases"), [])] == CALLS
+    assert blessing.get_string_custom_property("last_blessed") == ""
+
+
+def test_a_model_is_judged_beside_the_one_that_is_served(tmp_path: Path, model: Path) -> None:
+    CALLS.clear()
+    for version in (100, 200):
+        served = tmp_path / "serving" / "aisle" / str(version)
+        served.mkdir(parents=True)
+        (served / "saved_model.pb").write_text("another")
+    blessing = _evaluate(tmp_path, model, [])
+    assert CALLS[0][3] == [str(tmp_path / "serving" / "aisle" / "200")]
+    assert blessing.get_string_custom_property("last_blessed") == str(tmp_path / "serving" / "aisle" / "200")
+    assert blessing.get_string_custom_property("judged_model") == str(model)
 
 
 def test_a_bad_model_is_not_blessed_and_the_failures_are_kept(tmp_path: Path, model: Path) -> None:

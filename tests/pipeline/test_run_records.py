@@ -1,4 +1,4 @@
-"""What ML Metadata is told about interrupted runs and about pushes that are no longer what servers see."""
+"""What ML Metadata is told about interrupted runs, and about results that other pushed models have made stale."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,7 +64,7 @@ def _pushed(records: metadata.Metadata, destination: Path | None) -> int:
 
 
 def test_only_the_newest_push_stays_in_the_cache(records: metadata.Metadata, tmp_path: Path) -> None:
-    run_records.forget_stale_pushes(records)  # before the first push there is nothing to forget
+    run_records.forget_stale_results(records)  # before the first push there is nothing to forget
     for version in ("100", "200"):
         (tmp_path / "aisle" / version).mkdir(parents=True)
     numbers = {
@@ -73,6 +73,50 @@ def test_only_the_newest_push_stays_in_the_cache(records: metadata.Metadata, tmp
         "removed": _pushed(records, tmp_path / "gone" / "300"),
         "not pushed": _pushed(records, None),
     }
-    run_records.forget_stale_pushes(records)
+    run_records.forget_stale_results(records)
     states = {name: records.store.get_artifacts_by_id([number])[0].state for name, number in numbers.items()}
     assert states == {"followed": DELETED, "newest": LIVE, "removed": DELETED, "not pushed": LIVE}
+
+
+def _model(folder: Path, content: str) -> Path:
+    """A Trainer's artifact, or, with no more than the served model's file, a pushed version."""
+    folder.mkdir(parents=True)
+    (folder / "saved_model.pb").write_text(content)
+    return folder
+
+
+def _verdict(records: metadata.Metadata, model: Path, base: Path, last_blessed: Path | None) -> int:
+    artifact = standard_artifacts.ModelBlessing()
+    artifact.uri = "elsewhere"
+    artifact.set_string_custom_property("judged_model", str(model))
+    artifact.set_string_custom_property("push_destination", str(base))
+    artifact.set_string_custom_property("last_blessed", str(last_blessed or ""))
+    artifact.mlmd_artifact.state = LIVE
+    artifact.mlmd_artifact.type_id = records.store.put_artifact_type(artifact.artifact_type)
+    [number] = records.store.put_artifacts([artifact.mlmd_artifact])
+    return int(number)
+
+
+def test_a_verdict_is_forgotten_where_another_model_is_the_last_blessed_one(
+    records: metadata.Metadata, tmp_path: Path
+) -> None:
+    base = tmp_path / "serving" / "aisle"
+    first = _model(base / "100", "first")
+    second = _model(base / "200", "second")
+    for name in ("first", "second", "third"):
+        _model(tmp_path / name / "Format-Serving", name)
+    numbers = {
+        "pushed since": _verdict(records, tmp_path / "second", base, first),
+        "judged beside the newest": _verdict(records, tmp_path / "third", base, second),
+        "judged before any push, then followed": _verdict(records, tmp_path / "first", base, None),
+        "judged beside one that was followed": _verdict(records, tmp_path / "third", base, first),
+        "of a place without models": _verdict(records, tmp_path / "third", tmp_path / "none", None),
+        "of a place that lost its models": _verdict(records, tmp_path / "third", tmp_path / "none", first),
+    }
+    run_records.forget_stale_results(records)
+    states = {name: records.store.get_artifacts_by_id([number])[0].state for name, number in numbers.items()}
+    assert [name for name, state in states.items() if state == DELETED] == [
+        "judged before any push, then followed",
+        "judged beside one that was followed",
+        "of a place that lost its models",
+    ]

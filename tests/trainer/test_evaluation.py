@@ -22,7 +22,6 @@ from trainer import metrics
 from trainer.cases import read_cases
 from trainer.evaluation import evaluate
 from trainer.exported_model import ExportedModel
-from trainer.gate import find_failures
 
 START = 1_600_560_000  # 2020-09-20, split.test_start of the shop
 ITEMS = 48
@@ -102,7 +101,7 @@ def test_a_model_that_beats_its_rivals_is_blessed(judged: Judged, report: dict[s
     assert report["items"] == ITEMS
     file = judged.folder / "good-report" / "evaluation.json"
     assert json.loads(file.read_text()) == report
-    assert [path.name for path in file.parent.iterdir()] == ["evaluation.json"]
+    assert sorted(path.name for path in file.parent.iterdir()) == ["evaluation", "evaluation.html", "evaluation.json"]
 
 
 def _expected(exported: ExportedModel, requests: Sequence[dict[str, Any]], excluded: Sequence[set[str]]) -> list[float]:
@@ -135,7 +134,7 @@ def test_rivals_stand_beside_the_model_and_never_saw_the_window(judged: Judged, 
     assert list(report["rankers"]) == ["model", "popular", "recent_popular", "own_frequency"]
     for table in report["tables"].values():
         assert list(table["results"]) == list(report["rankers"])
-        names = {f"{metric}@{k}" for metric in metrics.METRICS for k in (10, 20, 100)}
+        names = {f"{metric}@{k}" for metric in metrics.METRICS for k in (5, 10, 20, 100)}
         assert all(set(results) == names for results in table["results"].values())
     # i00009 is bought 99 times, but in the window: nobody may know.
     order = [40, 41, 42, 7, *(row for row in range(ITEMS) if row not in (7, 40, 41, 42))]
@@ -147,7 +146,7 @@ def test_rivals_stand_beside_the_model_and_never_saw_the_window(judged: Judged, 
 
 def test_a_model_that_loses_to_a_rival_is_not_blessed(judged: Judged) -> None:
     gate = judged.shop.config.gate.model_copy(
-        update={"rivals": ("recent_popular", "own_frequency"), "metric": "ndcg@3"}
+        update={"rivals": ("recent_popular", "own_frequency"), "metric": "ndcg@3", "confidence": 0.0}
     )
     asked: list[tuple[int, int]] = []
     config = judged.shop.config.model_copy(update={"gate": gate})
@@ -173,25 +172,6 @@ def test_an_unknown_rival_is_named_before_anything_runs(judged: Judged) -> None:
     gate = judged.shop.config.gate.model_copy(update={"rivals": ("best",)})
     with pytest.raises(ValueError, match="no ranker 'best'; allowed are popular"):
         judged.evaluate("good", judged.shop.config.model_copy(update={"gate": gate}))
-
-
-def _tables(ours: float, theirs: float, name: str = "warm", broken: int = 0) -> dict[str, Any]:
-    results = {who: {"ndcg@20": {"value": value}} for who, value in (("model", ours), ("popular", theirs))}
-    return {name: {"cases": 10, "broken": broken, "results": results}}
-
-
-def test_the_gate(served_shop: ServedShop) -> None:
-    gate = served_shop.config.gate
-    assert find_failures(gate, _tables(0.3, 0.2), "test") == []
-    assert find_failures(gate, _tables(0.2, 0.2), "test") == []
-    assert len(find_failures(gate, _tables(0.19, 0.2), "test")) == 1
-    assert find_failures(gate.model_copy(update={"tolerance": 0.02}), _tables(0.19, 0.2), "test") == []
-    assert find_failures(gate, _tables(0.3, 0.2, "cold"), "test") == []
-    assert "customers without a purchase" in find_failures(gate, _tables(0.1, 0.2, "cold"), "test")[0]
-    assert "7 items" in find_failures(gate, _tables(0.3, 0.2, broken=7), "test")[0]
-    searching = gate.model_copy(update={"task": "search"})
-    assert find_failures(searching, _tables(0.3, 0.2, "search"), "test") == []
-    assert "has no search" in find_failures(searching, _tables(0.3, 0.2), "test")[0]
 
 
 def test_cases_with_items_outside_the_catalogue_are_left_out(judged: Judged, tmp_path: Path) -> None:
