@@ -61,6 +61,7 @@ def test_run_json_names_what_was_made(pushed_run: Path) -> None:
     }.items():
         assert (Path(account[name]) / file).is_file(), name
     assert sorted(path.name for path in (pushed_run / "reports").iterdir()) == [
+        "evaluation.html",
         "evaluation.json",
         "examples.json",
         "tables.json",
@@ -104,13 +105,18 @@ def test_going_back_pushes_the_first_model_again(survivor: Path, shop_yaml: Path
     newest = _versions(survivor)[-1]
     back = attempts.run("run", str(shop_yaml), "--output", str(survivor))
     assert back.status == 0, back.errors
-    assert back.states() == dict.fromkeys(NODE_IDS[:-1], "cached") | {"Pusher": "done"}
+    # It had been judged before any other model was served; now there is one that it must not lose to.
+    assert back.states() == dict.fromkeys(NODE_IDS, "cached") | {"Evaluator": "done", "Pusher": "done"}
+    judged = RunFolder(survivor).read_reports()["evaluation"]
+    assert judged["gate"]["predecessor"] == {"version": str(newest), "compared": True, "reason": ""}
+    assert "last_blessed" in judged["tables"]["warm"]["results"]
+    assert {check["rival"] for check in judged["gate"]["results"]} == {"popular", "last_blessed"}
     assert RunFolder(survivor).account()["version"] == _versions(survivor)[-1] > newest
 
 
 def test_a_model_that_loses_to_a_rival_is_not_pushed(survivor: Path, shop_yaml: Path, attempts: Attempts) -> None:
     before = _versions(survivor)
-    strict = ("--set", "gate.tolerance=0", "--set", "gate.rivals=[own_frequency]")
+    strict = [f"--set=gate.{key}" for key in ("tolerance=0", "confidence=0", "rivals=[own_frequency]")]
     lost = attempts.run("run", str(shop_yaml), "--output", str(survivor), *strict)
     assert lost.status == 1
     assert {name for name, state in lost.states().items() if state == "done"} == {"Evaluator", "Pusher"}
