@@ -21,6 +21,7 @@ check: setup ## style, types
 bench: setup ## the README's numbers, measured again
 	@.venv/bin/python -m benchmarks.limits
 	@.venv/bin/python -m benchmarks.pipeline_scale
+	@.venv/bin/python -m benchmarks.evaluation_speed
 
 bench-quality: setup ## Online Retail: three seeds beside every rival, the tables of docs/quality.md; an hour
 	@.venv/bin/python -m benchmarks.quality

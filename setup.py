@@ -11,5 +11,6 @@ setup(
     description="Search and recommendations from a shop's own tables: TFX, TFRS, KerasNLP, TensorFlow Serving",
     python_requires=">=3.11,<3.12",
     packages=find_packages(include=["pipeline*", "trainer*", "serving*"]),
+    package_data={"trainer.evaluation": ["page.html"]},
     entry_points={"console_scripts": ["aisle = pipeline.cli:main"]},
 )

@@ -1,4 +1,4 @@
-"""The only door to TensorFlow Recommenders: its retrieval task.
+"""The only door to TensorFlow Recommenders: its retrieval task and its metric.
 
 TFRS is written for Keras 2. Nothing behind this door holds a weight that is trained; our Keras 3 model calls
 the task inside its own `compute_loss`.
@@ -69,3 +69,19 @@ def _losses(
         compute_metrics=False,
         compute_batch_metrics=False,
     )
+
+
+def factorized_top_k(item_vectors: tf.Tensor, k: int) -> tfrs.metrics.FactorizedTopK:
+    """Makes TFRS's metric over the whole catalogue, for one true item a query; our benchmark compares with it.
+
+    Args:
+      item_vectors: [items, dim] float32, in the catalogue's order.
+      k: how many of the best items count.
+
+    Returns:
+      A metric: `update_state(queries [batch, dim], true_vectors [batch, dim], true_candidate_ids=rows [batch],
+      sample_weight=weights [batch, 1])`; its `result()` is the weighted share of queries whose item is among the best.
+    """
+    index = tfrs.layers.factorized_top_k.BruteForce(k=k)
+    index.index(item_vectors, tf.range(len(item_vectors), dtype=tf.int32))
+    return tfrs.metrics.FactorizedTopK(index, ks=[k])

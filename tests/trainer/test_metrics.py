@@ -71,6 +71,14 @@ def test_strings_of_any_length_and_rows_give_the_same() -> None:
         np.testing.assert_array_equal(values, by_name[name])
 
 
+def test_ids_far_apart_give_the_same_as_rows() -> None:
+    ranked, truth = _random_cases(4)
+    far = np.random.default_rng(4).choice(2**62, 50, replace=False)
+    by_row = metrics.measure(ranked, truth, ["ndcg@20"])["ndcg@20"]
+    by_id = metrics.measure(far[ranked], [far[items] for items in truth], ["ndcg@20"])["ndcg@20"]
+    np.testing.assert_array_equal(by_row, by_id)
+
+
 def test_repeated_answers_and_repeated_truth_count_once() -> None:
     once = metrics.measure([[4, 7, 9]], [[4, 7]], ["recall@3", "ndcg@3"])
     again = metrics.measure([[4, 4, 7]], [[4, 7, 7]], ["recall@3", "ndcg@3"])

@@ -58,7 +58,7 @@ def find_hits(ranked: npt.ArrayLike, truth: Sequence[npt.ArrayLike]) -> Hits:
     if not len(answers):
         return Hits(np.zeros(answers.shape, np.bool_), sizes)
     wanted = np.concatenate([np.asarray(items) for items in truth])
-    codes = np.unique(np.concatenate([answers.ravel(), wanted]), return_inverse=True)[1].astype(np.int64)
+    codes = _codes(np.concatenate([answers.ravel(), wanted]), len(answers))
     cases = np.concatenate(
         [np.repeat(np.arange(len(answers)), answers.shape[1]), np.repeat(np.arange(len(sizes)), sizes)]
     )
@@ -145,6 +145,15 @@ def measure(ranked: npt.ArrayLike, truth: Sequence[npt.ArrayLike], names: Sequen
     wanted = [(name, *parse_metric(name)) for name in names]
     hits = find_hits(ranked, truth)
     return {name: METRICS[metric](hits, k) for name, metric, k in wanted}
+
+
+def _codes(values: npt.NDArray[Any], cases: int) -> npt.NDArray[np.int64]:
+    """Numbers values from 0, equal ones equally, so that (case, number) fits into an int64."""
+    if np.issubdtype(values.dtype, np.integer):
+        least, most = int(values.min()), int(values.max())
+        if (most - least + 1) * cases < np.iinfo(np.int64).max:
+            return values.astype(np.int64) - least
+    return np.unique(values, return_inverse=True)[1].astype(np.int64)
 
 
 def _first_places(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
