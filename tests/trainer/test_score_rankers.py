@@ -1,8 +1,11 @@
 """Every rival's contract and what it finds on planted blocks; the models in closed form against loops."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import scipy.sparse
+import threadpoolctl
 from block_shop import BLOCK, BLOCKS, ITEMS, block_of_user, block_shop
 
 from trainer import metrics
@@ -17,6 +20,13 @@ from trainer.event_log import EventLog
 
 PERSONAL = [name for name in RANKERS if "popular" not in name]
 LEARNED = [name for name in PERSONAL if name != "own_frequency"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    # On so few rows threads only wait for each other, longest where other processes run.
+    with threadpoolctl.threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="module")
