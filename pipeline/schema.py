@@ -47,6 +47,7 @@ ITEM_COLUMNS: tuple[Column, ...] = (
     Column("brand", "string", False, "who makes it"),
     Column("category", "string", False, "a path, parts joined by ' > '"),
     Column("price", "float", False, "in the shop's currency; more than zero"),
+    Column("stock", "float", False, "how many are there, 0 for none; empty counts as there"),
 )
 
 EVENT_COLUMNS: tuple[Column, ...] = (
@@ -75,6 +76,9 @@ EVENT_TYPES: tuple[str, ...] = ("view", "click", "cart", "purchase", "rate", "se
 CONTEXT_COLUMNS: tuple[str, ...] = ("country", "holiday", "weather", "place")
 
 CATEGORY_SEPARATOR = " > "
+
+# Item columns by which requests may filter, beside RAW_PRICE; they are not features.
+ITEM_BRAND, ITEM_CATEGORY, ITEM_STOCK = "brand", "category", "stock"
 
 # --- raw examples: one per positive event -------------------------------------------------------
 # H = features.history.length. Histories are newest first and padded at the end.

@@ -1,4 +1,4 @@
-"""From query vectors to answers: scores of all items, what is allowed, candidates, the ranking stage, the best k."""
+"""From query vectors to answers: all scores, what is allowed, candidates, the ranking stage, boosts, the best k."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ import tensorflow as tf
 
 from trainer import contract
 from trainer.catalogue import Catalogue
-from trainer.index import NO_ROW, ExactIndex, best, pick
+from trainer.index import NO_ROW, ExactIndex, best, cells_of, pick
 from trainer.ranking_stage import RankingStage, Request
+from trainer.rules.attributes import ItemAttributes
+from trainer.rules.boosts import Boosts, boosted
+from trainer.rules.diversity import best_within_caps
+from trainer.rules.filters import Filters
+from trainer.rules.selection import Selection
 
 Tensors = Mapping[str, tf.Tensor]
 
@@ -20,19 +25,28 @@ class Answers(tf.Module):
 
     Args:
       catalogue: the items.
+      attributes: what rules know of them.
       index: their vectors.
       rows: finds catalogue rows by item id, -1 for an unknown one.
       stage: scores candidates again; None leaves the towers' scores.
     """
 
     def __init__(
-        self, catalogue: Catalogue, index: ExactIndex, rows: tf.lookup.StaticHashTable, stage: RankingStage | None
+        self,
+        catalogue: Catalogue,
+        attributes: ItemAttributes,
+        *,
+        index: ExactIndex,
+        rows: tf.lookup.StaticHashTable,
+        stage: RankingStage | None,
     ) -> None:
         super().__init__(name="answers")
         self._index, self._rows, self._stage = index, rows, stage
         # A pad before the first item, so that row -1 reads as "".
         self.ids = tf.Variable(["", *catalogue.ids], trainable=False, name="item_ids")
         self._titles = tf.Variable(["", *catalogue.titles], trainable=False, name="titles")
+        self._filters = Filters(attributes, rows)
+        self._boosts = Boosts(rows, index.size)
 
     def best(
         self,
@@ -56,62 +70,59 @@ class Answers(tf.Module):
           The outputs of a signature that answers items, K = min(max(k), items) of them.
 
         Raises:
-          tf.errors.InvalidArgumentError: in the graph, for a k below 1.
+          tf.errors.InvalidArgumentError: in the graph, naming the input that is out of its limits.
         """
-        k = inputs[contract.K]
-        with tf.control_dependencies([tf.debugging.assert_positive(k, message="k must be at least 1")]):
-            width = tf.clip_by_value(tf.reduce_max(k), 0, self._index.size)
+        selection = Selection.read(inputs, self._index.size)
+        weights = self._boosts.weights(inputs)
         scores = self._index.scores(queries)
-        excluded = self._rows.lookup(inputs[contract.EXCLUDE])
-        if banned is not None:
-            excluded = tf.concat([excluded, banned[:, tf.newaxis]], axis=1)
-        allowed = _without(scores, excluded)
+        allowed = boosted(tf.where(self._filters.allowed(inputs, banned), scores, -np.inf), weights)
+        # Equal scores keep the order in which they come: the catalogue's.
+        rows = tf.sort(self._candidates(request, allowed, selection), axis=1)
         if request is None or self._stage is None:
-            rows = best(allowed, width)
             found = pick(allowed, rows)
         else:
-            rows, found = _by_score(*self._ranked(request, scores, allowed, width), width)
-        wanted = (tf.range(width)[tf.newaxis, :] < k[:, tf.newaxis]) & (rows >= 0)
+            found = self._stage.scores(request, rows, pick(scores, rows))
+            found = boosted(tf.where(rows >= 0, found, -np.inf), weights, rows)
+        rows, found = selection.select(rows, found, vectors=self._index.vectors, path_of=self._filters.path_of)
         if known is not None:
-            wanted &= known[:, tf.newaxis]
-        return self._named(tf.where(wanted, rows, NO_ROW), tf.where(wanted, found, -np.inf))
-
-    def scores_of(self, request: Request, candidates: tf.Tensor) -> tf.Tensor:
-        """Scores given items as `best` does, item ids [batch, n] to [batch, n]; minus infinity for unknown items."""
-        rows = self._rows.lookup(candidates)
-        scores = self._index.scores_of(request.queries, rows)
-        if self._stage is None:
-            return scores
-        return tf.where(rows >= 0, self._stage.scores(request, rows, scores), -np.inf)
-
-    def _ranked(
-        self, request: Request, scores: tf.Tensor, allowed: tf.Tensor, count: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Lets the stage pick candidates and score them; rows and scores [batch, C]."""
-        assert self._stage is not None
-        # Equal scores keep the order in which they come: the catalogue's.
-        rows = tf.sort(self._stage.candidates(request, allowed, count), axis=1)
-        return rows, tf.where(rows >= 0, self._stage.scores(request, rows, pick(scores, rows)), -np.inf)
-
-    def _named(self, rows: tf.Tensor, scores: tf.Tensor) -> Tensors:
+            rows = tf.where(known[:, tf.newaxis], rows, NO_ROW)
+            found = tf.where(known[:, tf.newaxis], found, -np.inf)
         return {
             "item_ids": tf.gather(self.ids, rows + 1),
-            "scores": scores,
+            "scores": found,
             "titles": tf.gather(self._titles, rows + 1),
         }
 
+    def scores_of(self, request: Request, inputs: Tensors) -> tf.Tensor:
+        """Scores the candidates [batch, n] of `rank`, minus infinity for unknown items and those that are filtered."""
+        rows = self._rows.lookup(inputs[contract.CANDIDATES])
+        scores = self._index.scores_of(request.queries, rows)
+        if self._stage is not None:
+            scores = self._stage.scores(request, rows, scores)
+        return tf.where((rows >= 0) & cells_of(self._filters.allowed(inputs), rows), scores, -np.inf)
 
-def _by_score(rows: tf.Tensor, scores: tf.Tensor, width: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Sorts candidates [batch, C] by score and keeps the first, [batch, width]; pads where C is smaller."""
-    missing = tf.maximum(width - tf.shape(rows)[1], 0)
-    scores = tf.pad(scores, [[0, 0], [0, missing]], constant_values=-np.inf)
-    rows = tf.pad(rows, [[0, 0], [0, missing]], constant_values=tf.constant(NO_ROW, tf.int64))
-    scores, places = tf.math.top_k(scores, k=width)
-    return tf.gather(rows, places, batch_dims=1), scores
+    def _candidates(self, request: Request | None, allowed: tf.Tensor, selection: Selection) -> tf.Tensor:
+        """Picks rows to choose the answer from, [batch, C]; no row twice."""
+
+        def pool(scores: tf.Tensor) -> tf.Tensor:
+            if request is None or self._stage is None:
+                return best(scores, selection.pool)
+            return self._stage.candidates(request, scores, selection.pool)
+
+        def enough_of_each() -> tuple[tf.Tensor, tf.Tensor]:
+            # Whatever the stage prefers, with these among them k items are left that keep to the caps.
+            rows = best_within_caps(allowed, self._filters.path_of, selection.caps, selection.width)
+            return rows, _without(allowed, rows)
+
+        def none() -> tuple[tf.Tensor, tf.Tensor]:
+            return tf.zeros([tf.shape(allowed)[0], 0], tf.int64), allowed
+
+        needed, others = tf.cond(selection.capped, enough_of_each, none)
+        return tf.concat([needed, pool(others)], axis=1)
 
 
-def _without(scores: tf.Tensor, excluded: tf.Tensor) -> tf.Tensor:
-    """Sets scores [batch, items] to minus infinity at the rows `excluded` [batch, e]; negative ones are ignored."""
-    places = tf.where(excluded >= 0)
-    cells = tf.stack([places[:, 0], tf.gather_nd(excluded, places)], axis=1)
+def _without(scores: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Sets scores [batch, items] to minus infinity at the rows [batch, n]; `NO_ROW` is ignored."""
+    places = tf.where(rows >= 0)
+    cells = tf.stack([places[:, 0], tf.gather_nd(rows, places)], axis=1)
     return tf.tensor_scatter_nd_update(scores, cells, tf.fill([tf.shape(cells)[0]], -np.float32(np.inf)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,11 @@ FORMAT = 1
 CONTRACT_FILE = "assets.extra/contract.json"
 RECOMMEND, SEARCH, SIMILAR_ITEMS, EMBED_ITEMS, RANK = "recommend", "search", "similar_items", "embed_items", "rank"
 SERVING_DEFAULT = "serving_default"
-EXCLUDE, K, CANDIDATES = "exclude_item_ids", "k", "candidate_item_ids"
+EXCLUDE, INCLUDE, K, CANDIDATES = "exclude_item_ids", "include_item_ids", "k", "candidate_item_ids"
+CATEGORIES, EXCLUDE_CATEGORIES, BRANDS = "categories", "exclude_categories", "brands"
+MIN_PRICE, MAX_PRICE, IN_STOCK = "min_price", "max_price", "in_stock_only"
+BOOST_ITEMS, BOOSTS = "boost_item_ids", "boosts"
+DIVERSITY, MAX_PER_CATEGORY = "diversity", "max_per_category"
 _MAX_INT32 = 2**31 - 1
 
 
@@ -62,27 +67,29 @@ class SignatureContract:
         return {"inputs": inputs, "outputs": {port.name: port.describe() for port in self.outputs}}
 
 
-def signature_contracts(config: Config) -> dict[str, SignatureContract]:
+def signature_contracts(config: Config, columns: Collection[str] = ()) -> dict[str, SignatureContract]:
     """Lists the signatures of a shop's model by name, `serving_default` being `recommend`.
 
     Args:
       config: the shop; without `features.query` there is no `search`, and no input `query`.
+      columns: of price, brand, category and stock those that the shop's items have: requests filter by them.
     """
     user = Port(schema.RAW_USER_ID, "string", 1, 'who asks; "" for an anonymous visitor')
     optional_user = Port(user.name, user.dtype, 1, user.meaning, "")
-    moment, answer = _moment_ports(config), _answer_ports(config)
+    moment, filters = _moment_ports(config), _filter_ports(columns)
+    answer = (*_answer_ports(config, columns), *filters)
     query = Port(schema.RAW_QUERY, "string", 1, "the words that the visitor typed")
     optional_query = (Port(query.name, "string", 1, query.meaning, ""),) if config.features.query else ()
     ranked = _ranked_ports()
     item = Port(schema.RAW_ITEM_ID, "string", 1, "the item that others shall resemble")
     candidates = Port(CANDIDATES, "string", 2, 'the items to score; "" pads')
-    scores = Port("scores", "float32", 2, "the fit of each candidate, minus infinity for an unknown item")
+    scores = Port("scores", "float32", 2, "the fit of each candidate, minus infinity for an unknown or filtered item")
     vectors = Port("embedding", "float32", 2, "the vector of each item, of length 1")
     contracts = [
         SignatureContract(RECOMMEND, (user, *moment, *optional_query, *answer), ranked),
         SignatureContract(SIMILAR_ITEMS, (item, *answer), ranked),
         SignatureContract(EMBED_ITEMS, _item_ports(), (vectors,)),
-        SignatureContract(RANK, (user, candidates, *moment, *optional_query), (scores,)),
+        SignatureContract(RANK, (user, candidates, *moment, *optional_query, *filters), (scores,)),
     ]
     if config.features.query:
         contracts.append(SignatureContract(SEARCH, (query, optional_user, *moment, *answer), ranked))
@@ -91,12 +98,19 @@ def signature_contracts(config: Config) -> dict[str, SignatureContract]:
 
 
 def describe_model(
-    config: Config, *, items: int, dimension: int, period: tuple[int, int], now: datetime.datetime
+    config: Config,
+    contracts: Mapping[str, SignatureContract],
+    *,
+    items: int,
+    dimension: int,
+    period: tuple[int, int],
+    now: datetime.datetime,
 ) -> dict[str, Any]:
     """Makes the content of contract.json.
 
     Args:
       config: the shop.
+      contracts: what `signature_contracts` lists.
       items: size of the catalogue.
       dimension: width of the vectors.
       period: first and last event that the pipeline saw, seconds since 1970 UTC.
@@ -110,7 +124,7 @@ def describe_model(
         "aisle_version": importlib.metadata.version("aisle"),
         "created": now.isoformat(timespec="seconds"),
         "default_k": config.serving.default_k,
-        "history_length": config.features.history.length,
+        "history_length": config.history_length,
         "dimension": dimension,
         "items": items,
         "event_types": list(schema.EVENT_TYPES),
@@ -118,7 +132,7 @@ def describe_model(
         "holiday_country": config.features.holiday_country,
         "encoder": {"kind": encoder.kind, "preset": encoder.preset, "mode": encoder.mode},
         "data": {"first_event": period[0], "last_event": period[1], **_learned(config, period[1])},
-        "signatures": {name: contract.describe() for name, contract in signature_contracts(config).items()},
+        "signatures": {name: contract.describe() for name, contract in contracts.items()},
     }
 
 
@@ -135,7 +149,7 @@ def _learned(config: Config, last_event: int) -> dict[str, int]:
 
 def _moment_ports(config: Config) -> tuple[Port, ...]:
     """The time, the history and the context of a request; all of it may be missing."""
-    length = config.features.history.length
+    length = config.history_length
     usual = config.split.truth_events[0]
     return (
         Port(schema.RAW_TIMESTAMP, "int64", 1, "when, seconds since 1970 UTC; 0 means now", 0),
@@ -160,17 +174,46 @@ def _context_meaning(name: str) -> str:
     return name if column is None else column.meaning.removeprefix("context: ")
 
 
-def _answer_ports(config: Config) -> tuple[Port, ...]:
+def _answer_ports(config: Config, columns: Collection[str]) -> tuple[Port, ...]:
+    """How many items, and which mixture of them."""
+    cap = Port(MAX_PER_CATEGORY, "int32", 1, "how many items of one whole category path at most; 0 sets no limit", 0)
+    return (
+        Port(K, "int32", 1, "how many items to answer, at least 1", min(config.serving.default_k, _MAX_INT32)),
+        Port(BOOST_ITEMS, "string", 2, 'items to lift or to lower; "" is ignored', ""),
+        Port(
+            BOOSTS, "float32", 2, "by how many standard deviations of the scores, -100 to 100; one number for all", 0.0
+        ),
+        Port(DIVERSITY, "float32", 1, "0 ranks by fit alone, 1 by distance to the items before; k up to 1000", 0.0),
+        *((cap,) if schema.ITEM_CATEGORY in columns else ()),
+    )
+
+
+def _filter_ports(columns: Collection[str]) -> tuple[Port, ...]:
+    """Which items may be answered at all."""
+    path = 'a whole path or its first parts, as in "Home > Kitchen"'
+    filters = {
+        schema.ITEM_CATEGORY: (
+            Port(CATEGORIES, "string", 2, f'only items of these categories, each {path}; "" is ignored', ""),
+            Port(EXCLUDE_CATEGORIES, "string", 2, f'no items of these categories, each {path}; "" is ignored', ""),
+        ),
+        schema.ITEM_BRAND: (Port(BRANDS, "string", 2, 'only items of these brands; "" is ignored', ""),),
+        schema.RAW_PRICE: (
+            Port(MIN_PRICE, "float32", 1, "only items that cost at least so much; 0 sets no limit", 0.0),
+            Port(MAX_PRICE, "float32", 1, "only items that cost at most so much; 0 sets no limit", 0.0),
+        ),
+        schema.ITEM_STOCK: (Port(IN_STOCK, "int32", 1, "1: no items that were out of stock; 0: all", 0),),
+    }
     return (
         Port(EXCLUDE, "string", 2, 'items that must not be answered; "" is ignored', ""),
-        Port(K, "int32", 1, "how many items to answer, at least 1", min(config.serving.default_k, _MAX_INT32)),
+        Port(INCLUDE, "string", 2, 'only these items may be answered; "" is ignored, none at all means all', ""),
+        *(port for column, ports in filters.items() if column in columns for port in ports),
     )
 
 
 def _ranked_ports() -> tuple[Port, ...]:
     return (
         Port("item_ids", "string", 2, 'the best items, best first; "" pads'),
-        Port("scores", "float32", 2, "their scores, descending; minus infinity where padded"),
+        Port("scores", "float32", 2, "their scores, descending where diversity is 0; minus infinity where padded"),
         Port("titles", "string", 2, 'their titles; "" pads'),
     )
 

@@ -19,6 +19,7 @@ from trainer import contract
 from trainer.catalogue import Catalogue
 from trainer.ranking_stage import RankingStage
 from trainer.request_reader import Towers
+from trainer.rules.attributes import read_attributes
 from trainer.served_model import ServedModel
 from trainer.signatures import build_signatures
 from trainer.warmup import write_warmup
@@ -46,7 +47,7 @@ def export_model(
       item_vectors: [items, dim], what `model.item_vectors` gives for the whole catalogue.
       event_transform_graph: output folder of the Transform step for events.
       item_transform_graph: the same for items.
-      tables_dir: the tables, which say what time the model knows.
+      tables_dir: the tables, which say what time the model knows, and what items cost and whether they are there.
       config: the shop.
       stage: scores candidates again; None leaves the towers' scores.
       now: the moment that the contract names; without it the clock's.
@@ -54,15 +55,24 @@ def export_model(
     Raises:
       ValueError: if a vector is not finite, or vectors and catalogue do not fit.
     """
-    graphs = {"event_transform_graph": event_transform_graph, "item_transform_graph": item_transform_graph}
-    served = ServedModel(config, model=model, catalogue=catalogue, item_vectors=item_vectors, stage=stage, **graphs)
+    served = ServedModel(
+        config,
+        model=model,
+        catalogue=catalogue,
+        attributes=read_attributes(tables_dir, catalogue.ids),
+        item_vectors=item_vectors,
+        event_transform_graph=event_transform_graph,
+        item_transform_graph=item_transform_graph,
+        stage=stage,
+    )
+    contracts = contract.signature_contracts(config, served.filterable)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     tf.saved_model.save(served, str(partial), signatures=build_signatures(served, config))
-    write_warmup(partial, catalogue, config)
+    write_warmup(partial, catalogue, contracts, config)
     size, moment = item_vectors.shape, now or datetime.datetime.now(datetime.UTC)
     described = contract.describe_model(
-        config, items=size[0], dimension=size[1], period=_period(tables_dir), now=moment
+        config, contracts, items=size[0], dimension=size[1], period=_period(tables_dir), now=moment
     )
     _finish(partial, folder, described)
 

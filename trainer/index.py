@@ -72,3 +72,18 @@ def pick(values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
       [batch, n].
     """
     return tf.where(rows >= 0, tf.gather(values, tf.maximum(rows, 0), batch_dims=1), -np.inf)
+
+
+def cells_of(table: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Takes cells of a table that stands for [batch, items], one of its sides or both being 1 where all are equal.
+
+    Args:
+      table: [1 or batch, 1 or items].
+      rows: [batch, n] int64; what is taken for `NO_ROW` means nothing.
+
+    Returns:
+      [batch, n].
+    """
+    lines = tf.range(tf.shape(rows, tf.int64)[0])[:, tf.newaxis] + tf.zeros_like(rows)
+    last = tf.shape(table, tf.int64) - 1
+    return tf.gather_nd(table, tf.stack([tf.minimum(lines, last[0]), tf.clip_by_value(rows, 0, last[1])], axis=-1))

@@ -9,12 +9,12 @@ import tensorflow_transform as tft
 
 from pipeline import schema
 from pipeline.config import Config
-from trainer import contract
 from trainer.answers import Answers
 from trainer.catalogue import Catalogue
 from trainer.index import ExactIndex
 from trainer.ranking_stage import RankingStage
 from trainer.request_reader import RequestReader, Tensors, TextReader, Towers, Transform, numbers
+from trainer.rules.attributes import ItemAttributes
 
 
 class ServedModel(tf.Module):
@@ -24,6 +24,7 @@ class ServedModel(tf.Module):
       config: the shop.
       model: the trained towers.
       catalogue: the items.
+      attributes: what rules know of them.
       item_vectors: [items, dim] float32, what `model.item_vectors` gives for the catalogue.
       event_transform_graph: folder of the Transform step's output for events.
       item_transform_graph: the same for items.
@@ -36,6 +37,7 @@ class ServedModel(tf.Module):
         *,
         model: Towers,
         catalogue: Catalogue,
+        attributes: ItemAttributes,
         item_vectors: npt.NDArray[np.float32],
         event_transform_graph: str,
         item_transform_graph: str,
@@ -64,9 +66,10 @@ class ServedModel(tf.Module):
             rows=self._rows,
             item_vectors=self.index.vectors,
         )
-        self._answers = Answers(catalogue, self.index, self._rows, stage)
+        self._answers = Answers(catalogue, attributes, index=self.index, rows=self._rows, stage=stage)
         # No signature answers these two; the evaluation compares the items of a list by them.
         self.item_ids, self.item_vectors = self._answers.ids, self.index.vectors
+        self.filterable = attributes.known
 
     def recommend(self, inputs: Tensors) -> Tensors:
         """Answers `recommend`."""
@@ -97,7 +100,7 @@ class ServedModel(tf.Module):
 
     def rank(self, inputs: Tensors) -> Tensors:
         """Answers `rank`."""
-        return {"scores": self._answers.scores_of(self._requests.read(inputs), inputs[contract.CANDIDATES])}
+        return {"scores": self._answers.scores_of(self._requests.read(inputs), inputs)}
 
     def transform_request(self, inputs: Tensors) -> Tensors:
         """Computes the transformed features of requests, by the transform graph of the training events."""

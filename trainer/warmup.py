@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +13,45 @@ from pipeline import schema
 from pipeline.config import Config
 from trainer import contract
 from trainer.catalogue import Catalogue
-from trainer.contract import Port
+from trainer.contract import Port, SignatureContract
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 _SMALL_HISTORY = 3
 _SMALL_BATCH = 8
 _QUERY_WORDS = 3
+# What makes the rules work, so that their part of the graph is warm too.
+_FULL: dict[str, int | float] = {
+    contract.MIN_PRICE: 0.01,
+    contract.IN_STOCK: 1,
+    contract.BOOSTS: 0.5,
+    contract.DIVERSITY: 0.1,
+    contract.MAX_PER_CATEGORY: 3,
+}
 
 
-def write_warmup(folder: Path, catalogue: Catalogue, config: Config) -> None:
+def write_warmup(
+    folder: Path, catalogue: Catalogue, contracts: Mapping[str, SignatureContract], config: Config
+) -> None:
     """Writes the warm-up requests: a TFRecord of PredictionLogs, a few for each signature.
 
     Args:
       folder: of the SavedModel.
       catalogue: whose items are asked for.
+      contracts: the model's signatures.
       config: the shop.
     """
     path = folder / WARMUP_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for request in warmup_requests(catalogue, config):
+        for request in warmup_requests(catalogue, contracts, config):
             log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
             writer.write(log.SerializeToString(deterministic=True))
 
 
-def warmup_requests(catalogue: Catalogue, config: Config) -> Iterator[Any]:
+def warmup_requests(catalogue: Catalogue, contracts: Mapping[str, SignatureContract], config: Config) -> Iterator[Any]:
     """Yields PredictRequests for every signature: bare, with a short history, and a batch with full histories."""
     samples = _Samples(catalogue)
-    for name, described in contract.signature_contracts(config).items():
+    for name, described in contracts.items():
         ports = described.inputs
         yield _request(name, config, {port.name: samples.of(port, 1, 1) for port in ports if port.required})
         for batch, length in ((1, _SMALL_HISTORY), (_SMALL_BATCH, config.features.history.length)):
@@ -66,8 +77,10 @@ class _Samples:
             return " ".join(self._titles[place % len(self._titles)].split()[:_QUERY_WORDS])
         if port.name in (schema.RAW_ITEM_ID, schema.RAW_HISTORY_ITEM_IDS, contract.CANDIDATES, "title"):
             return items[place % len(items)]
-        if port.name == contract.EXCLUDE:
+        if port.name in (contract.EXCLUDE, contract.BOOST_ITEMS):
             return self._ids[-1]
+        if port.name in _FULL:
+            return _FULL[port.name]
         return "" if port.default is None else port.default
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
-from shop_tables import write_events
+from shop_tables import write_events, write_items
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
 from pipeline import preprocessing, raw_features, schema
@@ -55,6 +55,11 @@ def raw_item(row: int) -> dict[str, Any]:
         "category": f"home > {thing}",
         "price": 1.0 + row,
     }
+
+
+def raw_stock(row: int) -> float | None:
+    """How many of the item in this row are in stock: none of every fifth, unknown of every seventh."""
+    return 0.0 if row % 5 == 0 else None if row % 7 == 0 else 3.0
 
 
 def raw_event(number: int, items: int) -> dict[str, Any]:
@@ -128,6 +133,7 @@ def build_shop(folder: Path, config: Config, items: int = 48) -> ServedShop:
     item_graph = write_graph(
         rows, raw_features.item_features(), preprocessing.preprocess_items, config, folder / "item_graph"
     )
+    write_items(folder / "tables", [raw_item(row) | {"stock": raw_stock(row)} for row in range(items)])
     write_events(folder / "tables", [("u1", "i00001", FIRST, "purchase"), ("u2", "i00002", LAST, "view")])
     catalogue = _catalogue(rows, item_graph)
     model, vectors = _untrained(config, catalogue, event_graph, item_graph)

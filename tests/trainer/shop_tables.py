@@ -46,6 +46,12 @@ def write_events(tables: Path, events: Sequence[tuple[str, str, int, str]], buck
         pq.write_table(table, folder / f"bucket-{bucket:05d}.parquet")
 
 
+def write_items(tables: Path, items: Sequence[Mapping[str, Any]]) -> None:
+    """Writes items.parquet."""
+    tables.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(list(items)), tables / "items.parquet")
+
+
 def case(**values: Any) -> dict[str, Any]:
     """One case; what is not given is as of an anonymous visitor without history."""
     empty: dict[str, Any] = {"task": "recommend", "user_id": "", "warm": False, "timestamp": 0, "query": ""}

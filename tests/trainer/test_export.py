@@ -20,6 +20,7 @@ from trainer.contract import signature_contracts
 from trainer.encoders.text import load_encoder
 from trainer.exported_model import ExportedModel
 from trainer.models.two_tower import TwoTower
+from trainer.rules.attributes import read_attributes
 from trainer.served_model import ServedModel
 from trainer.signatures import build_signatures
 from trainer.transform import feature_sizes
@@ -189,6 +190,7 @@ def _served(shop: ServedShop, config: Any, model: TwoTower, vectors: np.ndarray)
         config,
         model=model,
         catalogue=shop.catalogue,
+        attributes=read_attributes(str(shop.tables), shop.catalogue.ids),
         item_vectors=vectors,
         event_transform_graph=shop.event_graph,
         item_transform_graph=shop.item_graph,

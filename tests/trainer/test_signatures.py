@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from served_shop import HISTORY, ServedShop, raw_event, raw_item
 
 from trainer.exported_model import ExportedModel
+from trainer.rules.attributes import read_attributes
 from trainer.served_model import ServedModel
 from trainer.transform import EventTransform
 
@@ -77,6 +78,7 @@ def _served(shop: ServedShop, **changes: Any) -> ServedModel:
     settings = {
         "model": shop.model,
         "catalogue": shop.catalogue,
+        "attributes": read_attributes(str(shop.tables), shop.catalogue.ids),
         "item_vectors": shop.item_vectors,
         "event_transform_graph": shop.event_graph,
         "item_transform_graph": shop.item_graph,
@@ -151,7 +153,8 @@ def test_nothing_a_client_sends_breaks_it(exported: ExportedModel, timestamp: in
         assert np.isfinite(answers["scores"]).all()
         assert b"i00001" not in answers["item_ids"][6]
     scores = exported.ask("rank", {**inputs, "candidate_item_ids": [STRANGE]})["scores"]
-    assert np.isfinite(scores[:, 6]).all()
+    assert np.isfinite(scores[:6, 6]).all()
+    assert np.isneginf(scores[6, 6])  # the one that excludes it
     assert np.isneginf(scores[:, :6]).all()
 
 
