@@ -1,6 +1,7 @@
 """What a run does again, and what it leaves alone. All in one folder, so the tests' order is that of its life."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -91,14 +92,23 @@ def test_a_run_in_progress_is_not_disturbed(survivor: Path, shop_yaml: Path, att
     assert json.loads(status.output)["running"] is True
 
 
-def test_a_training_setting_runs_only_the_training_again(survivor: Path, shop_yaml: Path, attempts: Attempts) -> None:
+def test_a_training_setting_runs_only_what_learns_again(survivor: Path, shop_yaml: Path, attempts: Attempts) -> None:
     before = _versions(survivor)
-    changed = attempts.run(
-        "run", str(shop_yaml), "--output", str(survivor), "--set", "training.epochs=1", "--set", "training.refit=false"
-    )
+    settings = ("training.epochs=1", "training.refit=false", "tuner.trials=2", "tuner.dimensions=[8]")
+    words = [word for setting in settings for word in ("--set", setting)]
+    changed = attempts.run("run", str(shop_yaml), "--output", str(survivor), *words)
     assert changed.status == 0, changed.errors
-    assert changed.states() == dict.fromkeys(TO_TRAINER, "cached") | dict.fromkeys(FROM_TRAINER, "done")
+    learning = ("Tuner", *FROM_TRAINER)
+    assert changed.states() == dict.fromkeys(TO_TRAINER, "cached") | dict.fromkeys(learning, "done")
     assert len(_versions(survivor)) == len(before) + 1
+    tuning = RunFolder(survivor).read_reports()["tuning"]
+    assert len(tuning["trials"]) == 2
+    assert tuning["score"] >= tuning["default_score"]
+    # The training repeats the best trial: same seed, same data, same window.
+    log = (survivor / "logs" / "run.log").read_text()
+    measured = re.findall(rf"judged: epoch \d of 1: .*{tuning['metric']}=(\S+)", log)
+    assert max(map(float, measured)) == pytest.approx(tuning["score"], rel=1e-5)
+    assert "best of 2 trials" in changed.output
 
 
 def test_going_back_pushes_the_first_model_again(survivor: Path, shop_yaml: Path, attempts: Attempts) -> None:
@@ -107,6 +117,7 @@ def test_going_back_pushes_the_first_model_again(survivor: Path, shop_yaml: Path
     assert back.status == 0, back.errors
     # It had been judged before any other model was served; now there is one that it must not lose to.
     assert back.states() == dict.fromkeys(NODE_IDS, "cached") | {"Evaluator": "done", "Pusher": "done"}
+    assert "tuning" not in RunFolder(survivor).read_reports()
     judged = RunFolder(survivor).read_reports()["evaluation"]
     assert judged["gate"]["predecessor"] == {"version": str(newest), "compared": True, "reason": ""}
     assert "last_blessed" in judged["tables"]["warm"]["results"]
