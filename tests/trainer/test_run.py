@@ -129,7 +129,11 @@ def test_with_a_test_window_the_final_model_is_the_judged_one_and_always_the_sam
     served_shop: ServedShop, tmp_path: Path
 ) -> None:
     given = arguments(served_shop, tmp_path, test=True, epochs=1)
+    given.hyperparameters = {"values": {"model.dimension": 8, "features.history.used": 2}}
     run_fn(given)
+    vectors = ExportedModel(given.serving_model_dir).item_vectors(["i00001", "i00002"])
+    assert vectors is not None
+    assert vectors.shape == (2, 8)
     first = ExportedModel(given.serving_model_dir).ask("recommend", REQUEST)
     copied = ExportedModel(given.eval_model_dir).ask("recommend", REQUEST)
     assert np.array_equal(first["scores"], copied["scores"])
