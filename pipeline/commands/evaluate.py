@@ -140,23 +140,23 @@ def _print_table(name: str, found: dict[str, Any], metric: str, console: Console
 
     depth = metric.split("@")[1]
     columns = list(dict.fromkeys([f"recall@{depth}", f"ndcg@{depth}", metric]))
-    table = Table(title=f"{name}: {found['cases']:,} cases", title_justify="left")
+    table = Table(title=f"{name}: {found['cases']:,} cases", title_justify="left", box=None, padding=(0, 2, 0, 0))
     for heading in ("", *columns, f"model ahead, {metric}"):
         table.add_column(heading, justify="right" if heading else "left")
     for ranker, results in found["results"].items():
         ahead = found["differences"].get(ranker)
-        cells = [_cell(results[column], "{:.3f}") for column in columns]
-        table.add_row(ranker, *cells, _cell(ahead[metric], "{:+.3f}") if ahead else "")
-    console.print(table)
+        cells = [_cell(results[column], "{:.3f}", "-") for column in columns]
+        table.add_row(ranker, *cells, _cell(ahead[metric], "{:+.3f}", " to ") if ahead else "")
+    console.print(table, highlight=False)
     lists = found["lists"]["model"]
     values = {words: lists[f"{each}@{_LIST_DEPTH}"] for each, words in _LIST_WORDS.items()}
     told = ", ".join(words.format(value) for words, value in values.items() if value is not None)
     _say(console, f"the model's first {_LIST_DEPTH}: {told}\n")
 
 
-def _cell(result: dict[str, float], form: str) -> str:
-    value, low, high = (form.format(result[key]) for key in ("value", "low", "high"))
-    return f"{value} ({low} to {high})"
+def _cell(result: dict[str, float], form: str, between: str) -> str:
+    value, low, high = (form.format(result[key]).replace("0.", ".", 1) for key in ("value", "low", "high"))
+    return f"{value} ({low}{between}{high})"
 
 
 def _say(console: Console, text: str) -> None:

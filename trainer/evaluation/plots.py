@@ -34,7 +34,7 @@ Results = Mapping[str, Mapping[str, Mapping[str, float]]]
 @matplotlib.rc_context(_STYLE)
 def depth_curves(results: Results, metrics: Sequence[str], depths: Sequence[int]) -> str:
     """Draws metrics against the depth of the list, a line for each ranker, the model's with its interval."""
-    figure = Figure(figsize=(3.6 * len(metrics), 3.2), layout="constrained")
+    figure = Figure(figsize=(3.4 * len(metrics) + 1.4, 3.0), layout="constrained")
     for axes, metric in zip(_row(figure, len(metrics)), metrics, strict=True):
         for (ranker, values), colour in zip(results.items(), _colours(results), strict=True):
             found = [values[f"{metric}@{depth}"] for depth in depths]
@@ -47,7 +47,7 @@ def depth_curves(results: Results, metrics: Sequence[str], depths: Sequence[int]
         axes.set_xticks(list(depths), [str(depth) for depth in depths])
         axes.minorticks_off()
         axes.set(title=metric, xlabel="first k of the list", ylim=(0, None))
-    figure.axes[-1].legend(frameon=False, fontsize=8)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
     return _svg(figure, "metrics by depth")
 
 
