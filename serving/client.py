@@ -29,6 +29,7 @@ from serving.requests import (
     text_tensor,
 )
 from serving.retries import Retries
+from serving.rules import Rules
 from serving.tensors import decode, encode
 from serving.transports import GrpcTransport, LocalTransport, Transport
 
@@ -39,6 +40,7 @@ __all__ = [
     "History",
     "LocalTransport",
     "Moment",
+    "Rules",
     "ScoredItem",
     "ServingError",
     "Transport",
@@ -50,7 +52,7 @@ class Client:
     """Asks one model.
 
     Each call takes a batch: lists with one entry a row. Histories, queries, moments and exclusions may be left
-    out; the model then uses its defaults.
+    out; the model then uses its defaults. Rules hold for every row of the call.
 
     Args:
       transport: what carries the calls.
@@ -99,6 +101,7 @@ class Client:
         moments: Sequence[Moment] | None = None,
         queries: Sequence[str] | None = None,
         exclude_item_ids: Sequence[Sequence[str]] | None = None,
+        rules: Rules | None = None,
         deadline_s: float | None = None,
     ) -> list[list[ScoredItem]]:
         """Asks for the best items for users, known or not.
@@ -117,6 +120,7 @@ class Client:
             queries=queries,
             exclude_item_ids=exclude_item_ids,
             k=k,
+            rules=rules,
         )
         return scored_items(self.predict("recommend", inputs, deadline_s=deadline_s))
 
@@ -129,6 +133,7 @@ class Client:
         histories: Sequence[History] | None = None,
         moments: Sequence[Moment] | None = None,
         exclude_item_ids: Sequence[Sequence[str]] | None = None,
+        rules: Rules | None = None,
         deadline_s: float | None = None,
     ) -> list[list[ScoredItem]]:
         """Asks for the items that fit texts; with users or histories, for those that fit them too.
@@ -140,7 +145,13 @@ class Client:
           ServingError: what the server answered.
         """
         inputs = shared_inputs(
-            len(queries), histories=histories, moments=moments, queries=queries, exclude_item_ids=exclude_item_ids, k=k
+            len(queries),
+            histories=histories,
+            moments=moments,
+            queries=queries,
+            exclude_item_ids=exclude_item_ids,
+            k=k,
+            rules=rules,
         )
         if user_ids is not None:
             inputs["user_id"] = text_tensor(user_ids)
@@ -152,6 +163,7 @@ class Client:
         *,
         k: int | None = None,
         exclude_item_ids: Sequence[Sequence[str]] | None = None,
+        rules: Rules | None = None,
         deadline_s: float | None = None,
     ) -> list[list[ScoredItem]]:
         """Asks for the items like each of some items.
@@ -163,7 +175,7 @@ class Client:
           ServingError: what the server answered.
         """
         inputs = {"item_id": text_tensor(item_ids)}
-        inputs |= shared_inputs(len(item_ids), exclude_item_ids=exclude_item_ids, k=k)
+        inputs |= shared_inputs(len(item_ids), exclude_item_ids=exclude_item_ids, k=k, rules=rules)
         return scored_items(self.predict("similar_items", inputs, deadline_s=deadline_s))
 
     def rank(
@@ -174,17 +186,19 @@ class Client:
         histories: Sequence[History] | None = None,
         moments: Sequence[Moment] | None = None,
         queries: Sequence[str] | None = None,
+        rules: Rules | None = None,
         deadline_s: float | None = None,
     ) -> list[list[float]]:
-        """Asks for the scores of given items for users.
+        """Asks for the scores of given items for users; of the rules the filters count.
 
         Returns:
-          One list a user, in the order of its candidates; -inf for an item that the model does not know.
+          One list a user, in the order of its candidates; -inf for an item that is unknown or filtered.
 
         Raises:
           ServingError: what the server answered.
         """
         inputs = {"user_id": text_tensor(user_ids), "candidate_item_ids": padded_tensor(candidate_item_ids)}
+        inputs |= {} if rules is None else rules.filters(len(user_ids))
         inputs |= shared_inputs(len(user_ids), histories=histories, moments=moments, queries=queries)
         scores = self.predict("rank", inputs, deadline_s=deadline_s)["scores"]
         return [row[: len(ids)].tolist() for row, ids in zip(scores, candidate_item_ids, strict=True)]
@@ -273,10 +287,8 @@ class Client:
         request = messages.GetModelStatusRequest()
         self._fill_spec(request.model_spec)
         response = messages.GetModelStatusResponse.FromString(self._call("GetModelStatus", request, None))
-        return [
-            VersionState(status.version, messages.STATES.get(status.state, "UNKNOWN"), status.status.error_message)
-            for status in response.model_version_status
-        ]
+        statuses, names = response.model_version_status, messages.STATES
+        return [VersionState(s.version, names.get(s.state, "UNKNOWN"), s.status.error_message) for s in statuses]
 
     def _fill_spec(self, spec: Any) -> None:
         spec.name = self.model_name
@@ -284,5 +296,5 @@ class Client:
             spec.version.value = self.version
 
     def _call(self, method: str, request: Any, deadline_s: float | None) -> bytes:
-        deadline_s = self.deadline_s if deadline_s is None else deadline_s
-        return self._retries.call(self.transport, method, request.SerializeToString(), deadline_s)
+        limit_s = self.deadline_s if deadline_s is None else deadline_s
+        return self._retries.call(self.transport, method, request.SerializeToString(), limit_s)

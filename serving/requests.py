@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.rules import Rules
+
 
 @dataclass(frozen=True)
 class ScoredItem:
@@ -71,6 +73,7 @@ def shared_inputs(
     queries: Sequence[str] | None = None,
     exclude_item_ids: Sequence[Sequence[str]] | None = None,
     k: int | None = None,
+    rules: Rules | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Builds the inputs that several signatures share; what is not given stays away, and the model's default holds."""
     inputs: dict[str, NDArray[Any]] = {}
@@ -86,7 +89,7 @@ def shared_inputs(
         inputs["exclude_item_ids"] = padded_tensor(exclude_item_ids)
     if k is not None:
         inputs["k"] = np.full(rows, k, dtype=np.int32)
-    return inputs
+    return inputs if rules is None else inputs | rules.inputs(rows)
 
 
 def _history_inputs(histories: Sequence[History]) -> dict[str, NDArray[Any]]:

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import tensorflow as tf
-import tensorflow_text  # noqa: F401  # registers the tokenisers' ops, without which a transform graph does not load
-import tensorflow_transform as tft
 
 from pipeline import schema
 from pipeline.config import Config
@@ -96,7 +94,7 @@ class RequestReader(tf.Module):
       config: the shop.
       model: the trained towers.
       texts: encodes what visitors typed.
-      transform_graph: folder of the Transform step's output for events.
+      transform: the Transform step's graph for events.
       rows: finds catalogue rows by item id, -1 for an unknown one.
       item_vectors: [items, dim], the index's.
     """
@@ -107,13 +105,13 @@ class RequestReader(tf.Module):
         *,
         model: Towers,
         texts: TextReader,
-        transform_graph: str,
+        transform: Transform,
         rows: tf.lookup.StaticHashTable,
         item_vectors: tf.Variable,
     ) -> None:
         super().__init__(name="requests")
         self._features, self._usual_event = config.features, config.split.truth_events[0]
-        self._transform: Transform = tft.TFTransformOutput(transform_graph).transform_features_layer()
+        self._transform = transform
         self._query_vectors = model.query_vectors
         self._texts = texts
         self._rows = rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+import tensorflow_text  # noqa: F401  # registers the tokenisers' ops, without which a transform graph does not load
 import tensorflow_transform as tft
 
 from pipeline import schema
@@ -52,6 +53,7 @@ class ServedModel(tf.Module):
         self._text_module = getattr(model.encoder, "module", None)
         self._item_vectors = model.item_vectors
         self._reads_item_texts = bool(config.features.item.text)
+        self._transform_events: Transform = tft.TFTransformOutput(event_transform_graph).transform_features_layer()
         self._transform_items: Transform = tft.TFTransformOutput(item_transform_graph).transform_features_layer()
         numbered = tf.range(len(catalogue.ids), dtype=tf.int64)
         table = tf.lookup.KeyValueTensorInitializer(tf.constant(list(catalogue.ids)), numbered)
@@ -62,7 +64,7 @@ class ServedModel(tf.Module):
             config,
             model=model,
             texts=self._texts,
-            transform_graph=event_transform_graph,
+            transform=self._transform_events,
             rows=self._rows,
             item_vectors=self.index.vectors,
         )

@@ -26,8 +26,19 @@ REQUEST_INPUTS = {
     "history_item_ids",
     "history_event_types",
     "history_ages_days",
-    "exclude_item_ids",
     "k",
+    "exclude_item_ids",
+    "include_item_ids",
+    "categories",
+    "exclude_categories",
+    "brands",
+    "min_price",
+    "max_price",
+    "in_stock_only",
+    "boost_item_ids",
+    "boosts",
+    "diversity",
+    "max_per_category",
 }
 
 

@@ -13,8 +13,10 @@ from serving.commands.answers import Answer, Delivery, ask_in_batches, delivery_
 from serving.commands.connection import Connection, Target, connection_options
 from serving.commands.histories import HistorySources, check_context, history_options, moment_at
 from serving.commands.questions import read_context, read_values
+from serving.commands.rules import RuleOptions, rule_options
 
 if TYPE_CHECKING:
+    from serving.client import Rules
     from serving.histories import Histories
 
 UNKNOWN_USER = "unknown user"
@@ -22,7 +24,10 @@ NO_HISTORY = "no history known"
 SHOWN_EVENTS = 3
 
 
-@click.command(epilog="Example: aisle recommend --server localhost:8500 --users 17841 14911 somebody-new --k 10")
+@click.command(
+    epilog="Example: aisle recommend --server localhost:8500 --users 17841 14911 somebody-new --k 10 "
+    '--category "Home > Kitchen" --in-stock --boost 22423=1 --max-per-category 3'
+)
 @connection_options
 @click.option("--users", multiple=True, required=True, metavar="FILE|ID...", help="Whom to ask about; more may follow.")
 @click.argument("more_users", nargs=-1, metavar="")
@@ -30,6 +35,7 @@ SHOWN_EVENTS = 3
 @click.option("--k", type=click.IntRange(min=1), default=20, show_default=True, help="Items for each user.")
 @click.option("--exclude-seen", is_flag=True, help="Leave out what the user has had.")
 @click.option("--context", "context_pairs", multiple=True, metavar="KEY=VALUE", help="Context of every request.")
+@rule_options
 @delivery_options
 def command(
     *,
@@ -40,6 +46,7 @@ def command(
     k: int,
     exclude_seen: bool,
     context_pairs: tuple[str, ...],
+    asked: RuleOptions,
     delivery: Delivery,
 ) -> None:
     """Ask for the best items for users, known or not.
@@ -56,7 +63,8 @@ def command(
             click.echo(
                 "No history is known: every user is asked about as a new one. Give --histories or --events.", err=True
             )
-        asking = _Asking(target, known, sources.at, given, columns, k, exclude_seen)
+        rules = asked.rules(target, "recommend")
+        asking = _Asking(target, known, sources.at, given, columns, k, exclude_seen, asked, rules)
         answers = ask_in_batches(user_ids, asking.answers, "users")
     delivery.give(answers)
 
@@ -72,6 +80,8 @@ class _Asking:
     columns: Sequence[str]
     k: int
     exclude_seen: bool
+    asked: RuleOptions
+    rules: Rules
 
     def answers(self, user_ids: Sequence[str]) -> list[Answer]:
         from serving.histories import Histories, UserRecord
@@ -81,13 +91,14 @@ class _Asking:
         records = [known.records.get(user_id, UserRecord()) for user_id in user_ids]
         contract = self.target.contract
         histories = [record.history(at) for record in records]
-        excluded = [record.seen(at, known.as_of) for record in records] if self.exclude_seen else None
+        seen = [record.seen(at, known.as_of) for record in records] if self.exclude_seen else None
         listed = self.target.client.recommend(
             user_ids,
             k=self.k,
             histories=histories,
             moments=[moment_at(at, {**record.context, **self.given}, self.columns, contract) for record in records],
-            exclude_item_ids=excluded,
+            exclude_item_ids=self.asked.excluded(len(records), seen),
+            rules=self.rules,
         )
         return [
             Answer(("user_id", user_id), items, self._note(user_id, history.item_ids))

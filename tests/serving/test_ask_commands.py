@@ -141,6 +141,35 @@ def test_search(shop: list[str], tmp_path: Path) -> None:
     assert "Fine eggs" in run("search", *shop, "--queries", "Fine eggs", "--k", "1").stdout
 
 
+def test_rules(shop: list[str], tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("item_id\ncheese\neggs\nfigs\n")
+    include = ["--include", str(tmp_path / "own.csv"), "--include", "bread"]
+    asked = {"recommend": ["--users", "new"], "search": ["--queries", "words"], "similar": ["--items", "apple"]}
+    for name, about in asked.items():
+        words = [*shop, *about, "--k", "6", "--json"]
+        assert ids(answers(run(name, *words, *include))[0]) == ["bread", "cheese", "eggs", "figs"]
+        assert ids(answers(run(name, *words, *include, "--exclude", "eggs", "--max-price", "5"))[0]) == [
+            "bread",
+            "cheese",
+        ]
+        boosts = ["--boost", "figs=9", "--boost", "bread=-8"]
+        assert ids(answers(run(name, *words, *include, *boosts))[0]) == ["figs", "cheese", "eggs", "bread"]
+    people = run("similar", *shop, "--items", "apple", "--include", "apple")
+    assert "unknown item, or every other one is filtered" in people.stdout
+
+
+def test_rules_that_cannot_be(shop: list[str]) -> None:
+    words = [*shop, "--users", "anna"]
+    result = run("recommend", *words, "--category", "Home")
+    assert result.exit_code == 2
+    assert "--category: this model cannot do that: its items have no column 'category'" in result.stderr
+    for boost in ("figs", "figs=much", "=3"):
+        result = run("recommend", *words, "--boost", boost)
+        assert result.exit_code == 2
+        assert f"--boost {boost}: expected ITEM=WEIGHT, for example 85123A=1.5" in result.stderr
+    assert run("recommend", *words, "--diversity", "2").exit_code == 2
+
+
 def test_similar(shop: list[str]) -> None:
     first, second = answers(run("similar", *shop, "--items", "apple", "nothing", "--k", "2", "--json"))
     assert (first["item_id"], ids(first)) == ("apple", ["bread", "cheese"])

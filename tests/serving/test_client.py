@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 from tiny_models import ITEMS, TITLES
 
-from serving.client import Client, Code, GrpcTransport, History, LocalTransport, Moment, ScoredItem, ServingError
+from serving.client import (
+    Client,
+    Code,
+    GrpcTransport,
+    History,
+    LocalTransport,
+    Moment,
+    Rules,
+    ScoredItem,
+    ServingError,
+)
 from serving.model_store import ModelStore
 from serving.server import Server
 from serving.transports import find_version
@@ -67,6 +77,33 @@ def test_rank(client: Client) -> None:
     scores = client.rank(["a", "b"], [["figs", "no such item"], ["apple"]])
     assert scores[0] == pytest.approx([0.1, float("-inf")])
     assert scores[1] == pytest.approx([0.6])
+
+
+def test_rules_hold_for_every_row(client: Client) -> None:
+    rules = Rules(include_item_ids=["figs", "eggs", "apple"], max_price=5.5, boosts={"eggs": 50.0, "dates": 90.0})
+    assert ids(client.recommend(["anna", "bert"], rules=rules)) == [["eggs", "apple"]] * 2
+    assert ids(client.search(["Fine figs"], rules=rules)) == [["eggs", "apple"]]
+    assert ids(client.similar(["apple", "eggs"], rules=rules)) == [["eggs"], ["apple"]]
+    [scores] = client.rank(["anna"], [["eggs", "figs", "apple"]], rules=rules)
+    assert [score > -np.inf for score in scores] == [True, False, True]
+
+
+def test_rules_that_are_not_used_stay_away() -> None:
+    assert Rules().inputs(2) == {}
+    everything = Rules(["a"], ["b"], ["c"], ["d"], 1.0, 2.0, True, {"e": 1.0, "f": -1.0}, 0.5, 3).inputs(2)
+    assert {name: values.shape for name, values in everything.items()} == {
+        "include_item_ids": (2, 1),
+        "categories": (2, 1),
+        "exclude_categories": (2, 1),
+        "brands": (2, 1),
+        "min_price": (2,),
+        "max_price": (2,),
+        "in_stock_only": (2,),
+        "boost_item_ids": (2, 2),
+        "boosts": (2, 2),
+        "diversity": (2,),
+        "max_per_category": (2,),
+    }
 
 
 def test_embed(client: Client) -> None:

@@ -70,15 +70,21 @@ REQUEST: dict[str, tuple[Any, Any, Any]] = {
     "exclude_item_ids": ((None, None), tf.string, [[""]]),
     "k": ((None,), tf.int32, [DEFAULT_K]),
 }
-ONLY_K = {name: REQUEST[name] for name in ("exclude_item_ids", "k")}
+RULES: dict[str, tuple[Any, Any, Any]] = {
+    "include_item_ids": ((None, None), tf.string, [[""]]),
+    "max_price": ((None,), tf.float32, [0.0]),
+    "boost_item_ids": ((None, None), tf.string, [[""]]),
+    "boosts": ((None, None), tf.float32, [[0.0]]),
+}
+ONLY_K = {name: REQUEST[name] for name in ("exclude_item_ids", "k")} | RULES
 INPUTS: dict[str, dict[str, tuple[Any, Any, Any]]] = {
-    "recommend": USER_ID | REQUEST,
-    "search": {"user_id": ((None,), tf.string, [""])} | REQUEST | QUERY,
+    "recommend": USER_ID | REQUEST | RULES,
+    "search": {"user_id": ((None,), tf.string, [""])} | REQUEST | RULES | QUERY,
     "similar_items": {"item_id": ((None,), tf.string, None)} | ONLY_K,
-    "rank": USER_ID | {"candidate_item_ids": ((None, None), tf.string, None)} | REQUEST,
+    "rank": USER_ID | {"candidate_item_ids": ((None, None), tf.string, None)} | REQUEST | RULES,
     "embed_items": {"title": ((None,), tf.string, None), "price": ((None,), tf.float32, [0.0])},
 }
-for _name in ("exclude_item_ids", "k"):
+for _name in ("exclude_item_ids", "k", "boost_item_ids", "boosts"):
     del INPUTS["rank"][_name]
 
 
@@ -108,7 +114,7 @@ class Shop(tf.Module):
     def rank(self, **inputs: Any) -> dict[str, Any]:
         scores = self._scores(inputs, tf.shape(inputs["user_id"])[0])
         same = inputs["candidate_item_ids"][:, :, None] == self.items
-        return {"scores": tf.reduce_max(tf.where(same, scores[:, None, :], -np.inf), axis=2)}
+        return {"scores": tf.reduce_max(tf.where(same & _allowed(inputs)[:, None, :], scores[:, None, :], -np.inf), 2)}
 
     def embed_items(self, **inputs: Any) -> dict[str, Any]:
         length = tf.cast(tf.strings.length(inputs["title"]), tf.float32)
@@ -128,7 +134,9 @@ class Shop(tf.Module):
         k = inputs["k"]
         with tf.control_dependencies([tf.debugging.assert_positive(k, "k must be at least 1")]):
             out = tf.reduce_any(inputs["exclude_item_ids"][:, :, None] == self.items, axis=1)
-            scores = tf.where(out, -np.inf, scores)
+            scores = tf.where(out | ~_allowed(inputs), -np.inf, scores)
+        lifted = tf.cast(inputs["boost_item_ids"][:, :, None] == ITEMS, tf.float32) * inputs["boosts"][:, :, None]
+        scores += tf.reduce_sum(lifted, axis=1)
         best = tf.math.top_k(scores, tf.minimum(tf.reduce_max(k), len(ITEMS)))
         kept = (tf.range(tf.shape(best.values)[1])[None] < k[:, None]) & (best.values > -np.inf)
         return {
@@ -136,6 +144,14 @@ class Shop(tf.Module):
             "titles": tf.where(kept, tf.gather(self.titles, best.indices), ""),
             "scores": tf.where(kept, best.values, -np.inf),
         }
+
+
+def _allowed(inputs: dict[str, Any]) -> Any:
+    """What the filters leave; an item costs its place."""
+    named = inputs["include_item_ids"]
+    kept = tf.reduce_any(named[:, :, None] == ITEMS, axis=1) | ~tf.reduce_any(named != "", axis=1, keepdims=True)
+    most = inputs["max_price"][:, None]
+    return kept & ((most == 0) | (tf.range(1, len(ITEMS) + 1, dtype=tf.float32) <= most))
 
 
 def save_shop(folder: Path, contract: bool = True) -> None:
