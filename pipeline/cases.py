@@ -207,7 +207,7 @@ def _search_requests(bucket: Bucket, inside: Bools) -> _Requests:
 def _case_table(bucket: Bucket, task: str, requests: _Requests, before: Ints) -> pa.Table:
     lines = bucket.timelines
     count = len(requests.visitors)
-    length = bucket.config.features.history.length
+    length = bucket.config.history_length
     offsets, rows = lines.ragged(*lines.newest(requests.visitors, requests.ends, length))
     moments = np.repeat(requests.timestamps, np.diff(offsets))
     seen_offsets, seen, counts = _seen(bucket, requests.visitors, before[requests.visitors])

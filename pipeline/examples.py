@@ -64,6 +64,18 @@ class BucketExamples:
         windows = self.bucket.windows
         return window_cases(self.bucket, windows.test_start, windows.test_end)
 
+    def past_cases(self, number: int) -> pa.Table:
+        """Makes the cases of a window before the validation window, from which a ranking stage learns.
+
+        Args:
+          number: 1 for the one that ends where the validation window starts, 2 for the one before it.
+
+        Returns:
+          A table of `cases.cases_schema`.
+        """
+        start, end = self.bucket.windows.past(number, self.bucket.config.ranking.window_days)
+        return window_cases(self.bucket, start, end)
+
     @cached_property
     def histories(self) -> pa.Table:
         """The users' histories at the end of all data, a table of `cases.histories_schema`."""

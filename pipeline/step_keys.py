@@ -11,6 +11,10 @@ TABLES = ("tables", "split.test_start", "features.context", "runner.event_bucket
 EXAMPLES = (
     "split",
     "features.history.length",
+    "ranking.enabled",
+    "ranking.history_length",
+    "ranking.windows",
+    "ranking.window_days",
     "features.context",
     "features.holiday_country",
     "training.event_weights",
@@ -42,5 +46,5 @@ _TOWERS = (
     "gate.metric",
 )
 TUNING = (*_TOWERS, "tuner")
-TRAINING = (*_TOWERS, "serving")
+TRAINING = (*_TOWERS, "ranking", "serving")
 EVALUATION = (*TRAINING, "gate")

@@ -32,6 +32,11 @@ class Windows:
     has_test: bool
     as_of: int
 
+    def past(self, number: int, days: int) -> tuple[int, int]:
+        """Places windows of `days` before the validation window: number 1 ends where that one starts."""
+        end = self.validation_start - (number - 1) * days * SECONDS_PER_DAY
+        return end - days * SECONDS_PER_DAY, end
+
 
 def plan_windows(split: SplitConfig, first_timestamp: int, last_timestamp: int) -> Windows:
     """Places the windows over the events.

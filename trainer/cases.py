@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +13,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline import schema
+
 Rows = npt.NDArray[np.int64]
 
 RECOMMEND = "recommend"
 SEARCH = "search"
+_HISTORY: dict[str, str | float] = {
+    schema.RAW_HISTORY_ITEM_IDS: "",
+    schema.RAW_HISTORY_EVENT_TYPES: "",
+    schema.RAW_HISTORY_AGES_DAYS: 0.0,
+}
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,26 @@ def read_cases(cases_dir: str, item_ids: Sequence[str]) -> tuple[str, Cases]:
         seen_counts=[counts[each] for counts, each in zip(seen_counts, known, strict=True)],
     )
     return name, cases.select(np.array([len(items) > 0 for items in cases.truth], np.bool_))
+
+
+def case_inputs(table: pa.Table, context: Sequence[str]) -> dict[str, Any]:
+    """Makes requests of cases: the inputs of a signature by name, [cases] or [cases, n].
+
+    Args:
+      table: some cases, as the pipeline writes them.
+      context: names of the context columns that the model reads.
+    """
+    names = (schema.RAW_USER_ID, schema.RAW_TIMESTAMP, schema.RAW_QUERY, *context)
+    inputs: dict[str, Any] = {name: table[name].to_pylist() for name in names if name in table.column_names}
+    inputs[schema.RAW_TIMESTAMP] = np.array(inputs[schema.RAW_TIMESTAMP], np.int64)
+    return inputs | {name: padded(table[name].to_pylist(), pad) for name, pad in _HISTORY.items()}
+
+
+def padded(lists: Sequence[Sequence[Any]], pad: str | float) -> npt.NDArray[Any]:
+    """Makes lists equally long, [n, longest], at least one wide."""
+    width = max(1, max(map(len, lists), default=1))
+    values = [[*each, *[pad] * (width - len(each))] for each in lists]
+    return np.array(values, object if isinstance(pad, str) else np.float32).reshape(len(lists), width)
 
 
 def _existing(cases_dir: str, name: str) -> Path:

@@ -14,19 +14,13 @@ import pyarrow.compute as pc
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  # registers the tokenisers' ops, without which the model does not load
 
-from pipeline import schema
 from trainer import contract
-from trainer.cases import SEARCH, Cases
+from trainer.cases import SEARCH, Cases, case_inputs, padded
 
 Rows = npt.NDArray[np.int64]
 Progress = Callable[[int], None]
 
 _BATCH = 128
-_HISTORY: dict[str, str | float] = {
-    schema.RAW_HISTORY_ITEM_IDS: "",
-    schema.RAW_HISTORY_EVENT_TYPES: "",
-    schema.RAW_HISTORY_AGES_DAYS: 0.0,
-}
 
 
 class ExportedModel:
@@ -113,8 +107,8 @@ class ExportedModel:
         ranked = np.full((len(cases), k), -1, np.int64)
         for start in range(0, len(cases), _BATCH):
             part = slice(start, start + _BATCH)
-            inputs = self._inputs(cases.table.slice(start, _BATCH))
-            inputs[contract.EXCLUDE] = _padded([[item_ids[row] for row in rows] for rows in excluded[part]], "")
+            inputs = case_inputs(cases.table.slice(start, _BATCH), self.contract["context"])
+            inputs[contract.EXCLUDE] = padded([[item_ids[row] for row in rows] for rows in excluded[part]], "")
             inputs[contract.K] = [k]
             signature = contract.SEARCH if cases.table["task"][start].as_py() == SEARCH else contract.RECOMMEND
             answers = self.ask(signature, inputs)["item_ids"]
@@ -122,18 +116,6 @@ class ExportedModel:
             if on_progress is not None:
                 on_progress(len(answers))
         return ranked
-
-    def _inputs(self, table: pa.Table) -> dict[str, Any]:
-        names = (schema.RAW_USER_ID, schema.RAW_TIMESTAMP, schema.RAW_QUERY, *self.contract["context"])
-        inputs: dict[str, Any] = {name: table[name].to_pylist() for name in names if name in table.column_names}
-        return inputs | {name: _padded(table[name].to_pylist(), pad) for name, pad in _HISTORY.items()}
-
-
-def _padded(lists: Sequence[Sequence[Any]], pad: str | float) -> npt.NDArray[Any]:
-    """Makes lists equally long, [n, longest], at least one wide."""
-    width = max(1, max(map(len, lists), default=1))
-    values = [[*each, *[pad] * (width - len(each))] for each in lists]
-    return np.array(values, object if isinstance(pad, str) else np.float32).reshape(len(lists), width)
 
 
 def _rows(answers: npt.NDArray[Any], index: pa.Array, *, unknown: bool) -> Rows:

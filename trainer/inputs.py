@@ -55,6 +55,10 @@ class EventExamples:
         """Keeps the newest `count` examples, or all."""
         return self if count is None else replace(self, order=self.order[max(0, len(self.order) - count) :])
 
+    def before(self, timestamp: int) -> EventExamples:
+        """Keeps the examples before a moment, seconds since 1970 UTC."""
+        return replace(self, order=self.order[self.columns[TIMESTAMP][self.order] < timestamp])
+
     def training_split(self) -> EventExamples:
         """Keeps the examples before the validation window."""
         if not len(self):

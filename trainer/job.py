@@ -20,6 +20,7 @@ from trainer.catalogue import Catalogue, read_catalogue
 from trainer.export import export_model
 from trainer.inputs import EventExamples, read_examples
 from trainer.phase import Phase, TrainedModel
+from trainer.ranking_stage import RankingStage
 from trainer.transform import EventTransform, feature_sizes
 from trainer.validation_cases import ValidationCases, read_validation_cases
 
@@ -51,10 +52,17 @@ class TrainingJob:
     checkpoints: Path
     fn_args: Any
 
-    def train(self, name: str, epochs: int | None = None) -> TrainedModel:
-        """Trains before the validation window and stops by it, or, with `epochs`, on everything for so long."""
+    def train(self, name: str, epochs: int | None = None, before: int | None = None) -> TrainedModel:
+        """Trains towers.
+
+        Args:
+          name: of the training.
+          epochs: how long; None trains on what is before the validation window and stops by that.
+          before: with `epochs`, learn only from events before this moment, seconds since 1970 UTC.
+        """
         training = self.config.training
         examples = self.examples.training_split() if epochs is None else self.examples
+        examples = examples if before is None else examples.before(before)
         return Phase(
             name=name,
             config=self.config,
@@ -68,8 +76,8 @@ class TrainingJob:
             board=Path(self.fn_args.model_run_dir),
         ).run()
 
-    def export(self, trained: TrainedModel, folder: Path) -> None:
-        """Writes the SavedModel."""
+    def export(self, trained: TrainedModel, folder: Path, stage: RankingStage | None) -> None:
+        """Writes the SavedModel of towers and the ranking stage over them, if any."""
         export_model(
             folder,
             model=trained.model,
@@ -79,6 +87,7 @@ class TrainingJob:
             item_transform_graph=self.fn_args.custom_config["item_transform_graph"],
             tables_dir=self.fn_args.custom_config["tables"],
             config=self.config,
+            stage=stage,
         )
 
 

@@ -88,7 +88,7 @@ class Phase:
             progress, item_vectors = fit.run()
         fit.board.write_items(item_vectors, self.catalogue, self._counts())
         fit.board.close()
-        return TrainedModel(fit.model, item_vectors, progress)
+        return TrainedModel(fit.model, item_vectors, vectors.items, progress)
 
     def _texts(self, strategy: tf.distribute.Strategy) -> TextVectors | None:
         if not self.config.features.query and not self.config.features.item.text:
@@ -186,9 +186,11 @@ class TrainedModel:
     Args:
       model: with the weights of its best epoch.
       item_vectors: [items, dim] of the whole catalogue.
+      item_texts: [items, width] text vectors from before the training; None where the towers read no item text.
       progress: what was measured on the way.
     """
 
     model: TwoTower
     item_vectors: npt.NDArray[np.float32]
+    item_texts: Vectors | None
     progress: Progress

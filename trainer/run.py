@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.config import parse_config
 from trainer.job import read_job, scratch_columns
+from trainer.ranking.windows import StageTrainer
 from trainer.tuning import settings
 
 _LOG = logging.getLogger(__name__)
@@ -20,7 +21,8 @@ def run_fn(fn_args: Any) -> None:
     """Trains and exports the shop's model.
 
     First a model learns from everything before the validation window and stops by that window. With
-    `training.refit` a second one then learns from the validation window too, for as many epochs.
+    `training.refit` a second one then learns from the validation window too, for as many epochs. With
+    `ranking.enabled` each gets a ranking stage, which learns from windows that are over.
 
     Args:
       fn_args: TFX's arguments. `custom_config` holds `config` (JSON), `item_examples`, `item_transform_graph`,
@@ -38,9 +40,12 @@ def run_fn(fn_args: Any) -> None:
         job = read_job(fn_args, config, scratch)
         first = job.train(JUDGED)
         final = job.train(FINAL, epochs=first.progress.best_epoch) if config.training.refit else first
-        job.export(final, Path(fn_args.serving_model_dir))
+        stages = StageTrainer(job, first)
+        job.export(
+            final, Path(fn_args.serving_model_dir), stages.final(final) if final is not first else stages.judged()
+        )
         if job.has_test_window or final is first:
             shutil.copytree(fn_args.serving_model_dir, fn_args.eval_model_dir, dirs_exist_ok=True)
         else:
-            job.export(first, Path(fn_args.eval_model_dir))
+            job.export(first, Path(fn_args.eval_model_dir), stages.judged())
     shutil.rmtree(job.checkpoints, ignore_errors=True)

@@ -23,10 +23,10 @@ from typing_extensions import override
 from pipeline.artifacts import Cases, Tables
 from pipeline.components import payload, records
 from pipeline.config import Config, parse_config
-from pipeline.examples import SPLITS, build_bucket
+from pipeline.config.ranking import past_name
+from pipeline.examples import SPLITS, BucketExamples, build_bucket
 from pipeline.windows import Windows, plan_windows
 
-CASE_TABLES = ("validation", "test", "histories")
 REPORT_FILE = "report.json"
 _PARTS = ".parts"
 
@@ -87,8 +87,7 @@ class _BuildBucket(beam.DoFn):
             )
             for split in SPLITS
         }
-        parts = {"validation": built.validation_cases, "test": built.test_cases, "histories": built.histories}
-        for name, part in parts.items():
+        for name, part in _case_tables(built).items():
             path = _part_path(Path(self._cases), name, bucket)
             path.parent.mkdir(parents=True, exist_ok=True)
             pq.write_table(part, path)
@@ -105,15 +104,27 @@ class _JoinParts(beam.DoFn):
     @override
     def process(self, element: None, counts: list[Counts]) -> Iterator[Counts]:
         cases = Path(self._cases)
-        for name in CASE_TABLES:
-            parts = [_part_path(cases, name, bucket) for bucket in range(len(counts))]
-            with pq.ParquetWriter(cases / f"{name}.parquet", pq.read_schema(parts[0])) as writer:
+        for folder in sorted((cases / _PARTS).iterdir()):
+            parts = [_part_path(cases, folder.name, bucket) for bucket in range(len(counts))]
+            with pq.ParquetWriter(cases / f"{folder.name}.parquet", pq.read_schema(parts[0])) as writer:
                 for part in parts:
                     writer.write_table(pq.read_table(part))
         shutil.rmtree(cases / _PARTS)
         total = {name: sum(bucket[name] for bucket in counts) for name in sorted(counts[0])}
         (cases / REPORT_FILE).write_text(json.dumps(total, indent=2) + "\n", encoding="utf-8")
         yield total
+
+
+def _case_tables(built: BucketExamples) -> dict[str, pa.Table]:
+    """Makes the tables of one bucket's cases by file name."""
+    ranking = built.bucket.config.ranking
+    numbers = range(1, 1 + ranking.windows) if ranking.enabled else ()
+    return {
+        "validation": built.validation_cases,
+        "test": built.test_cases,
+        "histories": built.histories,
+        **{past_name(number): built.past_cases(number) for number in numbers},
+    }
 
 
 def _buckets(tables: Path) -> list[Path]:

@@ -18,10 +18,12 @@ from pipeline.config.model import (
     ServingConfig,
     TrainingConfig,
 )
+from pipeline.config.ranking import CandidatesConfig, RankingConfig
 from pipeline.config.tables import CleaningRule, SplitConfig, TableConfig, TablesConfig
 from pipeline.config.tuner import TunerConfig
 
 __all__ = [
+    "CandidatesConfig",
     "CleaningRule",
     "Config",
     "ConfigError",
@@ -32,6 +34,7 @@ __all__ = [
     "HistoryConfig",
     "ItemFeaturesConfig",
     "ModelConfig",
+    "RankingConfig",
     "RunnerConfig",
     "ServingConfig",
     "SplitConfig",

@@ -8,6 +8,7 @@ import pydantic
 
 from pipeline import schema
 from pipeline.config.gate import GateConfig
+from pipeline.config.ranking import RankingConfig
 from pipeline.config.tables import Section, SplitConfig, TablesConfig
 from pipeline.config.tuner import TunerConfig
 
@@ -147,7 +148,13 @@ class Config(Section):
     encoder: EncoderConfig = EncoderConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
+    ranking: RankingConfig = RankingConfig()
     gate: GateConfig = GateConfig()
     tuner: TunerConfig = TunerConfig()
     serving: ServingConfig = ServingConfig()
     runner: RunnerConfig = RunnerConfig()
+
+    @property
+    def history_length(self) -> int:
+        """Newest events of a request's history that any part of the model reads."""
+        return max(self.features.history.length, self.ranking.history_length if self.ranking.enabled else 0)

@@ -1,0 +1,50 @@
+"""The section of the ranking stage, which orders what the towers and other sources propose."""
+
+from __future__ import annotations
+
+import pydantic
+
+from pipeline.config.tables import Section
+
+
+class CandidatesConfig(Section):
+    """How many items each source proposes for a request; what several of them propose counts once."""
+
+    tower: int = pydantic.Field(150, ge=1, description="nearest to the query vector")
+    copurchase: int = pydantic.Field(150, ge=0, description="most often bought together with what the customer bought")
+    popular: int = pydantic.Field(50, ge=0, description="most bought of the last 30 days")
+    history: int = pydantic.Field(256, ge=0, description="different items of the customer's own history, newest first")
+
+
+class RankingConfig(Section):
+    """The second stage: a DCN-v2 with a factorisation-machine term over what is known of customer and candidate."""
+
+    enabled: bool = pydantic.Field(True, description="whether recommendations are ranked anew; false leaves the towers")
+    history_length: int = pydantic.Field(512, ge=1, le=2048, description="newest events that the features read")
+    candidates: CandidatesConfig = CandidatesConfig()
+    windows: int = pydantic.Field(
+        3, ge=1, description="past windows to learn from, each with towers that end before it"
+    )
+    window_days: int = pydantic.Field(28, ge=1, description="how long a window is")
+    max_requests: int = pydantic.Field(20_000, ge=1, description="customers of one window to learn from")
+    neighbours: int = pydantic.Field(128, ge=1, description="co-purchases kept of each item")
+    copurchase_items: int = pydantic.Field(
+        10_000, ge=1, description="items with co-purchases, the most bought ones: memory grows with the square"
+    )
+    embedding: int = pydantic.Field(8, ge=1, description="width of the vector of each feature")
+    cross_layers: int = pydantic.Field(2, ge=0, description="cross layers of the DCN-v2")
+    cross_rank: int = pydantic.Field(32, ge=1, description="rank of their weights")
+    hidden: tuple[int, ...] = pydantic.Field((128, 64), description="widths of the deep part")
+    dropout: float = pydantic.Field(0.1, ge=0, lt=1)
+    learning_rate: float = pydantic.Field(0.001, gt=0)
+    weight_decay: float = pydantic.Field(1e-4, ge=0)
+    epochs: int = pydantic.Field(3, ge=1)
+    batch_requests: int = pydantic.Field(
+        24, ge=1, description="requests in a training step, all their candidates with them"
+    )
+    ensemble: int = pydantic.Field(1, ge=1, description="networks of other seeds, their scores averaged")
+
+
+def past_name(number: int) -> str:
+    """Names the file of the cases of a window before the validation window; number 1 is the newest."""
+    return f"past-{number}"

@@ -1,0 +1,1 @@
+"""The ranking stage: a second model that orders what the towers and other sources propose."""

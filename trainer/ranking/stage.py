@@ -1,0 +1,84 @@
+"""The ranking stage in the served graph: evidence, candidates, features, networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from pipeline.config import Config
+from trainer.ranking.candidates import propose
+from trainer.ranking.knowledge import Knowledge
+from trainer.ranking.network import RankingNetwork
+from trainer.ranking.pair_features import Evidence, gather_evidence, pair_features, stack
+from trainer.ranking_stage import Request
+
+
+class Lookout(tf.Module):
+    """Finds candidates and describes them: all of the stage but what the networks say.
+
+    Args:
+      knowledge: of the shop at a moment.
+      config: of the shop.
+    """
+
+    def __init__(self, knowledge: Knowledge, config: Config) -> None:
+        super().__init__(name="lookout")
+        self.knowledge = knowledge
+        self._length = config.ranking.history_length
+        self._candidates = config.ranking.candidates
+        self._truth_types = tuple(config.split.truth_events)
+
+    def look(self, request: Request) -> Evidence:
+        """Reads the histories of requests."""
+        return gather_evidence(_cut(request, self._length), self.knowledge, self._truth_types)
+
+    def candidates(self, evidence: Evidence, allowed: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        """Picks items; see `RankingStage.candidates`."""
+        return propose(evidence, self.knowledge, allowed, count, self._candidates)
+
+    def features(self, evidence: Evidence, rows: tf.Tensor) -> tf.Tensor:
+        """Describes candidates [batch, C], to [batch, C, features]."""
+        return stack(pair_features(evidence, self.knowledge, rows))
+
+
+class TwoStage(tf.Module):
+    """What `trainer.ranking_stage.RankingStage` promises.
+
+    Args:
+      lookout: finds and describes.
+      networks: their log-odds are averaged.
+    """
+
+    def __init__(self, lookout: Lookout, networks: Sequence[RankingNetwork]) -> None:
+        super().__init__(name="ranking")
+        self._lookout = lookout
+        # The Keras models stay out of the saved object; only their weights are served.
+        self._weights = [variable.value for network in networks for variable in network.variables]
+        self._networks: tuple[Any, ...] = tuple(network.__call__ for network in networks)
+
+    def candidates(self, request: Request, allowed_scores: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        """Picks candidates; see `RankingStage.candidates`."""
+        return self._lookout.candidates(self._lookout.look(request), allowed_scores, count)
+
+    def scores(self, request: Request, rows: tf.Tensor, tower_scores: tf.Tensor) -> tf.Tensor:
+        """Scores candidates by the log-odds that they are bought; see `RankingStage.scores`."""
+        del tower_scores
+        features = self._lookout.features(self._lookout.look(request), rows)
+        flat = tf.reshape(features, [-1, features.shape[-1]])
+        odds = tf.add_n([network(flat) for network in self._networks]) / len(self._networks)
+        return tf.reshape(odds, tf.shape(rows))
+
+
+def _cut(request: Request, length: int) -> Request:
+    """Keeps the newest `length` events of the histories."""
+    return Request(
+        queries=request.queries,
+        features=request.features,
+        inputs=request.inputs,
+        timestamps=request.timestamps,
+        history_rows=request.history_rows[:, :length],
+        history_types=request.history_types[:, :length],
+        history_ages_days=request.history_ages_days[:, :length],
+    )
