@@ -29,6 +29,9 @@ def print_summary(console: Console, account: dict[str, Any], reports: dict[str, 
     if "evaluation" in reports:
         _print_metrics(console, reports["evaluation"])
     verdict = "blessed" if account["blessed"] else "not blessed: " + "; ".join(account["failures"])
+    before = reports.get("evaluation", {}).get("gate", {}).get("predecessor")
+    if before and before["reason"]:
+        verdict += f"; the last blessed model {before['version']} took no part: {before['reason']}"
     _print_facts(
         console,
         {

@@ -131,7 +131,7 @@ def _print(report: dict[str, Any], console: Console) -> None:
         _print_table(name, found, report["gate"]["metric"], console)
     before = report["gate"]["predecessor"]
     if before and before["reason"]:
-        _say(console, f"last blessed model {before['version']} takes no part: {before['reason']}")
+        _say(console, f"the last blessed model {before['version']} took no part: {before['reason']}")
     _say(console, "gate passed" if report["blessed"] else "gate failed: " + "; ".join(report["failures"]))
 
 

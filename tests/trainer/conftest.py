@@ -1,6 +1,7 @@
 """What several of the trainer's tests share: one exported model, as it takes a while to make."""
 
 import pytest
+from judged_shop import Judged, judge_shop
 from served_shop import ServedShop, build_shop, encoder_is_there, served_config
 
 from trainer.exported_model import ExportedModel
@@ -17,3 +18,8 @@ def served_shop(tmp_path_factory: pytest.TempPathFactory) -> ServedShop:
 @pytest.fixture(scope="session")
 def exported(served_shop: ServedShop) -> ExportedModel:
     return ExportedModel(str(served_shop.folder))
+
+
+@pytest.fixture(scope="session")
+def judged(served_shop: ServedShop, exported: ExportedModel, tmp_path_factory: pytest.TempPathFactory) -> Judged:
+    return judge_shop(tmp_path_factory.mktemp("judged"), served_shop, exported)

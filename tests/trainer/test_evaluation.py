@@ -2,84 +2,24 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ir_measures
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from ir_measures import nDCG
-from served_shop import ServedShop
-from shop_tables import DAY, case, write_cases, write_events
+from judged_shop import Judged, user_case
+from shop_tables import write_cases
 
 from pipeline.commands.evaluate import command
-from pipeline.config import Config
 from trainer import metrics
 from trainer.cases import read_cases
-from trainer.evaluation import evaluate
 from trainer.exported_model import ExportedModel
 
-START = 1_600_560_000  # 2020-09-20, split.test_start of the shop
 ITEMS = 48
-POPULAR = ["i00040", "i00041", "i00042"]
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Tables and cases beside the exported shop; `best` are the model's own answers."""
-
-    folder: Path
-    shop: ServedShop
-    best: dict[str, list[str]]
-
-    def evaluate(self, name: str, config: Config | None = None, **options: Any) -> dict[str, Any]:
-        """Evaluates the cases in the folder `name`."""
-        return evaluate(
-            model_dir=str(self.shop.folder),
-            tables_dir=str(self.folder / "tables"),
-            cases_dir=str(self.folder / name),
-            config_json=(config or self.shop.config).model_dump_json(),
-            report_dir=str(self.folder / f"{name}-report"),
-            **options,
-        )
-
-
-def _user(name: str, **values: Any) -> dict[str, Any]:
-    history = {"history_item_ids": ["i00001"], "history_event_types": ["purchase"], "history_ages_days": [3.0]}
-    return case(user_id=name, timestamp=START, country="GB", **{**history, **values})
-
-
-@pytest.fixture(scope="module")
-def judged(served_shop: ServedShop, exported: ExportedModel, tmp_path_factory: pytest.TempPathFactory) -> Judged:
-    folder = tmp_path_factory.mktemp("judged")
-    events = [("u1", item, START - 40 * DAY, "purchase") for item in POPULAR for _ in range(5)]
-    events += [("u2", "i00007", START - 90 * DAY, "purchase")] * 2 + [("u3", "i00009", START + DAY, "purchase")] * 99
-    write_events(folder / "tables", events)
-    pq.write_table(pa.table({"item_id": list(served_shop.catalogue.ids)}), folder / "tables" / "items.parquet")
-    best = {}
-    for user in ("u1", "u2", "u3"):
-        asked = {"user_id": [user], "timestamp": [START], "history_item_ids": [["i00001"]], "country": ["GB"]}
-        answers = exported.ask(
-            "recommend", {**asked, "history_event_types": [["purchase"]], "history_ages_days": [[3.0]]}
-        )
-        best[user] = [each.decode() for each in answers["item_ids"][0]]
-    seen = {"warm": True, "seen_item_ids": ["i00005", best["u2"][0]], "seen_counts": [4, 1]}
-    search = case(task="search", user_id="u1", timestamp=START + 7, query="red lamp", truth=["i00020", "i00004"])
-    good = [
-        _user("u1", truth=best["u1"][:3], **seen),
-        _user("u2", truth=[*best["u2"][:3], POPULAR[0]], **seen),
-        _user("u3", truth=["i00005", best["u2"][0]], **seen),  # nothing new
-        _user("u3", truth=best["u3"][:1]),  # cold
-        search,
-    ]
-    write_cases(folder / "good", test=good, validation=[_user("u1", truth=["i00030"], **seen)])
-    write_cases(folder / "bad", validation=[_user(user, truth=POPULAR, **seen) for user in best])
-    write_cases(folder / "none", validation=[])
-    return Judged(folder, served_shop, best)
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +115,7 @@ def test_an_unknown_rival_is_named_before_anything_runs(judged: Judged) -> None:
 
 
 def test_cases_with_items_outside_the_catalogue_are_left_out(judged: Judged, tmp_path: Path) -> None:
-    write_cases(tmp_path, test=[_user("u1", truth=["gone"]), _user("u1", truth=["gone", "i00001"])])
+    write_cases(tmp_path, test=[user_case("u1", truth=["gone"]), user_case("u1", truth=["gone", "i00001"])])
     assert len(read_cases(str(tmp_path), list(judged.shop.catalogue.ids))[1]) == 1
 
 
@@ -204,6 +144,9 @@ def test_the_command_prints_model_and_rivals(run_folder: Path) -> None:
     result = _invoke(run_folder)
     assert result.exit_code == 0, result.output
     for text in (
+        "model ahead, ndcg@20",
+        "the model's first 20: coverage",
+        "evaluation.html",
         "warm: 3 cases",
         "search: 1 cases",
         "own_frequency",
@@ -217,11 +160,12 @@ def test_the_command_prints_model_and_rivals(run_folder: Path) -> None:
 def test_the_command_judges_a_twin_where_the_pushed_model_has_seen_the_window(judged: Judged, run_folder: Path) -> None:
     account = json.loads((run_folder / "run.json").read_text())
     (run_folder / "run.json").write_text(json.dumps({**account, "cases": str(judged.folder / "bad")}))
-    result = _invoke(run_folder, "--json", "--set", "gate.rivals=[own_frequency]")
+    result = _invoke(run_folder, "--json", "--set", "gate.rivals=[own_frequency]", "--rivals", "item_knn")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
     assert report["model"] == str(run_folder / "trainer" / "Format-TFMA")
     assert report["gate"]["rivals"] == ["own_frequency"]
+    assert list(report["rankers"]) == ["model", "popular", "recent_popular", "own_frequency", "item_knn"]
 
 
 def test_the_command_says_what_is_wrong(run_folder: Path, tmp_path: Path) -> None:
@@ -231,6 +175,7 @@ def test_the_command_says_what_is_wrong(run_folder: Path, tmp_path: Path) -> Non
     result = _invoke(run_folder, "--set", "gate.rivals=[best]")
     assert result.exit_code == 1
     assert "allowed are popular, recent_popular, own_frequency" in result.output
+    assert "allowed are popular" in _invoke(run_folder, "--rivals", "worst").output
     (run_folder / "run.json").unlink()
     result = _invoke(run_folder)
     assert result.exit_code == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,7 @@ class Contest:
         return {
             "blessed": not failures,
             "failures": failures,
+            "level": self.level,
             "gate": {
                 **gate.model_dump(mode="json"),
                 "table": gate_table(gate, tables),
@@ -133,7 +134,10 @@ class Contest:
     ) -> Rows | None:
         """Asks the last blessed model; one that cannot be asked takes no further part."""
         before = self.predecessor
-        if before is None or before.model is None or (table == SEARCHES and not before.model.searches):
+        if before is None or before.model is None:
+            return None
+        if table == SEARCHES and not before.model.searches:
+            self.predecessor = replace(before, reason="it answers no searches")
             return None
         try:
             return before.model.rank(question.cases, depth, question.excluded, self.items.ids, advance, unknown=True)

@@ -42,7 +42,7 @@ def evaluate(
       cases_dir: the cases of the windows; the test window is judged if it has any, else the validation window.
       config_json: the configuration.
       report_dir: evaluation.json, evaluation.html and TensorBoard's folder `evaluation` are written there.
-      last_blessed_dirs: what is served now and, if it is another model, its twin that the validation window stopped.
+      last_blessed_dirs: what is served now, then its twin that the validation window stopped.
       rivals: rankers to measure beside those that the gate names and the quick ones; `all` for all there are.
       on_progress: called with the cases that models have answered so far, and how many there are.
 
@@ -53,21 +53,27 @@ def evaluate(
       ValueError: if a rival does not exist, or cannot learn from this shop.
     """
     config = parse_config(json.loads(config_json))
-    rankers = _rivals(config, rivals)
-    items = read_items(tables_dir)
+    rankers, items = _rivals(config, rivals), read_items(tables_dir)
     window, cases = read_cases(cases_dir, items.ids)
     log = EventLog(tables_dir, items.ids, end=find_window(config, window)[0], event_types=config.split.truth_events)
-    for ranker in rankers:
-        _LOG.info("fitting the rival %s", ranker.name)
-        ranker.fit(log)
+    _fit(rankers, log)
     predecessor = open_predecessor(last_blessed_dirs, log.end) if config.gate.last_blessed else None
     contest = Contest(config, items, rankers, ExportedModel(model_dir), predecessor)
     tables = contest.run(cases, Shop(tables_dir, log.end, log.item_counts()), on_progress)
-    report = contest.verdict(tables, window) | _frame(config, window, items) | {"level": contest.level}
-    report |= {"rankers": {name: meaning(name) for each in tables.values() for name in each["results"]}}
-    report |= {"tables": tables}
+    report = contest.verdict(tables, window) | _frame(config, window, items) | _findings(tables)
     write_reports(report, report_dir)
     return report
+
+
+def _fit(rankers: Sequence[Ranker], log: EventLog) -> None:
+    for ranker in rankers:
+        _LOG.info("fitting the rival %s", ranker.name)
+        ranker.fit(log)
+
+
+def _findings(tables: dict[str, Any]) -> dict[str, Any]:
+    rankers = {name: meaning(name) for table in tables.values() for name in table["results"]}
+    return {"rankers": rankers, "tables": tables}
 
 
 def _frame(config: Config, window: str, items: Items) -> dict[str, Any]:

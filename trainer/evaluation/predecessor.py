@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ import tensorflow as tf
 
 from trainer import contract
 from trainer.exported_model import ExportedModel
+
+_LOG = logging.getLogger(__name__)
 
 # What an export of another version of ours may do: not load, or not know a signature or an input.
 UNUSABLE = (ValueError, KeyError, OSError, tf.errors.OpError)
@@ -53,6 +56,7 @@ def open_predecessor(folders: Sequence[str], start: int) -> Predecessor | None:
         reasons.append(reason)
     if len(folders) == 1:
         reasons.append("no twin of it that stopped earlier is left in the run folder")
+    _LOG.warning("the last blessed model %s takes no part: %s", version, "; ".join(reasons))
     return Predecessor(version, reason="; ".join(reasons))
 
 
