@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
+from pipeline import schema
 from trainer import contract
 from trainer.catalogue import Catalogue
 from trainer.index import NO_ROW, ExactIndex, best, cells_of, pick
@@ -14,6 +15,7 @@ from trainer.ranking_stage import RankingStage, Request
 from trainer.rules.attributes import ItemAttributes
 from trainer.rules.boosts import Boosts, boosted
 from trainer.rules.diversity import best_within_caps
+from trainer.rules.fallback import COUNTRY, Fallback, Popularity
 from trainer.rules.filters import Filters
 from trainer.rules.selection import Selection
 
@@ -28,6 +30,7 @@ class Answers(tf.Module):
       attributes: what rules know of them.
       index: their vectors.
       rows: finds catalogue rows by item id, -1 for an unknown one.
+      popularity: answers requests that say nothing.
       stage: scores candidates again; None leaves the towers' scores.
     """
 
@@ -38,6 +41,7 @@ class Answers(tf.Module):
         *,
         index: ExactIndex,
         rows: tf.lookup.StaticHashTable,
+        popularity: Popularity,
         stage: RankingStage | None,
     ) -> None:
         super().__init__(name="answers")
@@ -46,6 +50,7 @@ class Answers(tf.Module):
         self.ids = tf.Variable(["", *catalogue.ids], trainable=False, name="item_ids")
         self._titles = tf.Variable(["", *catalogue.titles], trainable=False, name="titles")
         self._filters = Filters(attributes, rows)
+        self._fallback = Fallback(popularity)
         self._boosts = Boosts(rows, index.size)
 
     def best(
@@ -56,6 +61,7 @@ class Answers(tf.Module):
         request: Request | None = None,
         banned: tf.Tensor | None = None,
         known: tf.Tensor | None = None,
+        silent: tf.Tensor | None = None,
     ) -> Tensors:
         """Answers the k best items of each row.
 
@@ -65,6 +71,7 @@ class Answers(tf.Module):
           request: what the ranking stage needs to know; None goes without the stage.
           banned: [batch] int64, one more row that must not be answered; negative bans nothing.
           known: bool [batch], which rows get an answer at all; None means all.
+          silent: bool [batch], which rows are answered by popularity; None means none.
 
         Returns:
           The outputs of a signature that answers items, K = min(max(k), items) of them.
@@ -74,7 +81,7 @@ class Answers(tf.Module):
         """
         selection = Selection.read(inputs, self._index.size)
         weights = self._boosts.weights(inputs)
-        scores = self._index.scores(queries)
+        scores = self._spoken_for(self._index.scores(queries), inputs, silent)
         allowed = boosted(tf.where(self._filters.allowed(inputs, banned), scores, -np.inf), weights)
         # Equal scores keep the order in which they come: the catalogue's.
         rows = tf.sort(self._candidates(request, allowed, selection), axis=1)
@@ -93,13 +100,27 @@ class Answers(tf.Module):
             "titles": tf.gather(self._titles, rows + 1),
         }
 
-    def scores_of(self, request: Request, inputs: Tensors) -> tf.Tensor:
+    def scores_of(self, request: Request, silent: tf.Tensor) -> tf.Tensor:
         """Scores the candidates [batch, n] of `rank`, minus infinity for unknown items and those that are filtered."""
+        inputs = request.inputs
         rows = self._rows.lookup(inputs[contract.CANDIDATES])
-        scores = self._index.scores_of(request.queries, rows)
+        scores = self._spoken_for(self._index.scores_of(request.queries, rows), inputs, silent, rows)
         if self._stage is not None:
             scores = self._stage.scores(request, rows, scores)
         return tf.where((rows >= 0) & cells_of(self._filters.allowed(inputs), rows), scores, -np.inf)
+
+    def _spoken_for(
+        self, scores: tf.Tensor, inputs: Tensors, silent: tf.Tensor | None, rows: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Puts popularity in place of the scores [batch, n] of silent rows; `rows` are the items, None for all."""
+        if silent is None:
+            return scores
+
+        def popular() -> tf.Tensor:
+            found = self._fallback.scores(inputs.get(COUNTRY, tf.zeros_like(inputs[schema.RAW_USER_ID])))
+            return tf.where(silent[:, tf.newaxis], found if rows is None else pick(found, rows), scores)
+
+        return tf.cond(tf.reduce_any(silent), popular, lambda: scores)
 
     def _candidates(self, request: Request | None, allowed: tf.Tensor, selection: Selection) -> tf.Tensor:
         """Picks rows to choose the answer from, [batch, C]; no row twice."""

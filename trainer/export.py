@@ -20,6 +20,7 @@ from trainer.catalogue import Catalogue
 from trainer.ranking_stage import RankingStage
 from trainer.request_reader import Towers
 from trainer.rules.attributes import read_attributes
+from trainer.rules.fallback import read_popularity
 from trainer.served_model import ServedModel
 from trainer.signatures import build_signatures
 from trainer.warmup import write_warmup
@@ -36,6 +37,7 @@ def export_model(
     tables_dir: str,
     config: Config,
     stage: RankingStage | None = None,
+    learned_before: int | None = None,
     now: datetime.datetime | None = None,
 ) -> None:
     """Exports a trained model; `folder` appears, or is replaced, when all of it is written.
@@ -50,6 +52,8 @@ def export_model(
       tables_dir: the tables, which say what time the model knows, and what items cost and whether they are there.
       config: the shop.
       stage: scores candidates again; None leaves the towers' scores.
+      learned_before: seconds since 1970 UTC; the model knows no event at or after it. Without it, where the validation
+        window begins.
       now: the moment that the contract names; without it the clock's.
 
     Raises:
@@ -60,6 +64,12 @@ def export_model(
         model=model,
         catalogue=catalogue,
         attributes=read_attributes(tables_dir, catalogue.ids),
+        popularity=read_popularity(
+            tables_dir,
+            catalogue.ids,
+            end=_validation_start(config) if learned_before is None else learned_before,
+            event_types=config.split.truth_events,
+        ),
         item_vectors=item_vectors,
         event_transform_graph=event_transform_graph,
         item_transform_graph=item_transform_graph,
@@ -83,6 +93,11 @@ def _finish(partial: Path, folder: Path, described: dict[str, Any]) -> None:
     (partial / contract.CONTRACT_FILE).write_text(text + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
+
+
+def _validation_start(config: Config) -> int:
+    first = config.split.test_start - datetime.timedelta(days=config.split.validation_days)
+    return int(datetime.datetime.combine(first, datetime.time(), datetime.UTC).timestamp())
 
 
 def _period(tables_dir: str) -> tuple[int, int]:

@@ -139,6 +139,20 @@ class RequestReader(tf.Module):
             history_ages_days=history[schema.RAW_HISTORY_AGES_DAYS],
         )
 
+    def silent(self, request: Request) -> tf.Tensor:
+        """Tells which requests say nothing: no known item, context or query, and nobody whom the towers tell apart.
+
+        Returns:
+          bool [batch].
+        """
+        says = tf.reduce_any(request.history_rows >= 0, axis=1)
+        known = [schema.FEATURE_CONTEXT_PREFIX + name for name in self._features.context]
+        known += [schema.FEATURE_USER_BUCKET] if self._features.user_buckets else []
+        for name in known:
+            says |= tf.reshape(request.features[name], [-1]) > 0
+        query = request.inputs.get(schema.RAW_QUERY)
+        return ~says if query is None else ~says & tf.equal(tf.strings.strip(query), "")
+
     def transform(self, inputs: Tensors) -> Tensors:
         """Computes the transformed features of requests, by the transform graph of the training events."""
         return self._transform(self._raw(inputs, self._history(inputs), _moments(inputs)))

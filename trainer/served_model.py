@@ -16,6 +16,7 @@ from trainer.index import ExactIndex
 from trainer.ranking_stage import RankingStage
 from trainer.request_reader import RequestReader, Tensors, TextReader, Towers, Transform, numbers
 from trainer.rules.attributes import ItemAttributes
+from trainer.rules.fallback import Popularity
 
 
 class ServedModel(tf.Module):
@@ -26,6 +27,7 @@ class ServedModel(tf.Module):
       model: the trained towers.
       catalogue: the items.
       attributes: what rules know of them.
+      popularity: what sells, for requests that say nothing.
       item_vectors: [items, dim] float32, what `model.item_vectors` gives for the catalogue.
       event_transform_graph: folder of the Transform step's output for events.
       item_transform_graph: the same for items.
@@ -39,6 +41,7 @@ class ServedModel(tf.Module):
         model: Towers,
         catalogue: Catalogue,
         attributes: ItemAttributes,
+        popularity: Popularity,
         item_vectors: npt.NDArray[np.float32],
         event_transform_graph: str,
         item_transform_graph: str,
@@ -68,7 +71,9 @@ class ServedModel(tf.Module):
             rows=self._rows,
             item_vectors=self.index.vectors,
         )
-        self._answers = Answers(catalogue, attributes, index=self.index, rows=self._rows, stage=stage)
+        self._answers = Answers(
+            catalogue, attributes, index=self.index, rows=self._rows, popularity=popularity, stage=stage
+        )
         # No signature answers these two; the evaluation compares the items of a list by them.
         self.item_ids, self.item_vectors = self._answers.ids, self.index.vectors
         self.filterable = attributes.known
@@ -76,11 +81,12 @@ class ServedModel(tf.Module):
     def recommend(self, inputs: Tensors) -> Tensors:
         """Answers `recommend`."""
         request = self._requests.read(inputs)
-        return self._answers.best(request.queries, inputs, request=request)
+        return self._answers.best(request.queries, inputs, request=request, silent=self._requests.silent(request))
 
     def search(self, inputs: Tensors) -> Tensors:
         """Answers `search`: words say what is wanted, so the ranking stage stays out."""
-        return self._answers.best(self._requests.read(inputs).queries, inputs)
+        request = self._requests.read(inputs)
+        return self._answers.best(request.queries, inputs, silent=self._requests.silent(request))
 
     def similar_items(self, inputs: Tensors) -> Tensors:
         """Answers `similar_items`: nothing for an unknown item, and never the item itself."""
@@ -102,7 +108,8 @@ class ServedModel(tf.Module):
 
     def rank(self, inputs: Tensors) -> Tensors:
         """Answers `rank`."""
-        return {"scores": self._answers.scores_of(self._requests.read(inputs), inputs)}
+        request = self._requests.read(inputs)
+        return {"scores": self._answers.scores_of(request, self._requests.silent(request))}
 
     def transform_request(self, inputs: Tensors) -> Tensors:
         """Computes the transformed features of requests, by the transform graph of the training events."""

@@ -10,6 +10,7 @@ from trainer.catalogue import Catalogue
 from trainer.index import ExactIndex
 from trainer.ranking_stage import Request
 from trainer.rules.attributes import ItemAttributes
+from trainer.rules.fallback import Popularity
 
 ITEMS, DIMENSION = 40, 4
 IDS = [f"i{row:02}" for row in range(ITEMS)]
@@ -62,6 +63,7 @@ class SmallShop:
             self.attributes,
             index=ExactIndex(vectors),
             rows=tf.lookup.StaticHashTable(rows, default_value=-1),
+            popularity=Popularity((), np.zeros((1, ITEMS), np.float32)),
             stage=stage,
         )
         self._function = tf.function(self._answer, reduce_retracing=True)

@@ -21,6 +21,7 @@ from trainer.encoders.text import load_encoder
 from trainer.exported_model import ExportedModel
 from trainer.models.two_tower import TwoTower
 from trainer.rules.attributes import read_attributes
+from trainer.rules.fallback import Popularity
 from trainer.served_model import ServedModel
 from trainer.signatures import build_signatures
 from trainer.transform import feature_sizes
@@ -191,6 +192,7 @@ def _served(shop: ServedShop, config: Any, model: TwoTower, vectors: np.ndarray)
         model=model,
         catalogue=shop.catalogue,
         attributes=read_attributes(str(shop.tables), shop.catalogue.ids),
+        popularity=Popularity((), np.zeros((1, len(shop.catalogue)), np.float32)),
         item_vectors=vectors,
         event_transform_graph=shop.event_graph,
         item_transform_graph=shop.item_graph,

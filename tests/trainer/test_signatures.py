@@ -12,6 +12,7 @@ from served_shop import HISTORY, ServedShop, raw_event, raw_item
 
 from trainer.exported_model import ExportedModel
 from trainer.rules.attributes import read_attributes
+from trainer.rules.fallback import Popularity
 from trainer.served_model import ServedModel
 from trainer.transform import EventTransform
 
@@ -79,6 +80,7 @@ def _served(shop: ServedShop, **changes: Any) -> ServedModel:
         "model": shop.model,
         "catalogue": shop.catalogue,
         "attributes": read_attributes(str(shop.tables), shop.catalogue.ids),
+        "popularity": Popularity((), np.zeros((1, len(shop.catalogue)), np.float32)),
         "item_vectors": shop.item_vectors,
         "event_transform_graph": shop.event_graph,
         "item_transform_graph": shop.item_graph,
