@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Interactions:
-    """The truth events of named users before a moment.
+    """The events of named users before a moment.
 
     Args:
       user_ids: strings [users].
@@ -31,6 +31,8 @@ class Interactions:
       orders: int64 [events], equal where one user's events belong to one order.
       quantities: [events], pieces; 1 where the table does not say.
       prices: [events], of one piece; NaN where the table does not say.
+      values: [events], stars of a rating; NaN where the table does not say.
+      types: int64 [events], places in `schema.EVENT_TYPES`.
     """
 
     user_ids: pa.Array
@@ -42,6 +44,8 @@ class Interactions:
     orders: Rows
     quantities: Floats
     prices: Floats
+    values: Floats
+    types: Rows
 
     def __len__(self) -> int:
         return len(self.users)
@@ -55,7 +59,7 @@ class Interactions:
         return self._only(self.timestamps >= start)
 
     def _only(self, keep: npt.NDArray[np.bool_]) -> Interactions:
-        columns = ("users", "item_rows", "timestamps", "orders", "quantities", "prices")
+        columns = ("users", "item_rows", "timestamps", "orders", "quantities", "prices", "values", "types")
         return dataclasses.replace(self, **{name: getattr(self, name)[keep] for name in columns})
 
     def matrix(self, weights: Floats | None = None) -> Any:

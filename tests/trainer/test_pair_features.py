@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shop_tables import DAY, write_events
 
+from pipeline import schema
 from trainer.baselines import pair_features
 from trainer.baselines.ease import ease_weights
 from trainer.baselines.groups import medians
@@ -37,6 +38,8 @@ def interactions() -> Interactions:
         orders=users * 5 + generator.integers(5, size=EVENTS),
         quantities=generator.integers(1, 9, EVENTS).astype(np.float64),
         prices=np.where(generator.random(EVENTS) < 0.05, np.nan, prices),
+        values=np.full(EVENTS, np.nan),
+        types=np.full(EVENTS, schema.EVENT_TYPES.index("purchase")),
     )
 
 
@@ -47,6 +50,7 @@ def test_the_log_as_columns(tmp_path: Path) -> None:
         "timestamp": [5, 6, 7, 8, 9, 10],
         "order_id": ["o1", None, "o2", "o3", "o4", "o1"],
         "quantity": [2.0, None, 1.0, 1.0, 1.0, 3.0],
+        "value": [4.0, None, 1.0, 1.0, 1.0, None],
         "price": [1.5, None, 1.0, 1.0, 1.0, 2.5],
         "event_type": ["purchase"] * 6,
     }
@@ -60,6 +64,8 @@ def test_the_log_as_columns(tmp_path: Path) -> None:
     assert found.timestamps.tolist() == [5, 6, 10]
     assert found.quantities.tolist() == [2, 1, 3]
     np.testing.assert_equal(found.prices, [1.5, np.nan, 2.5])
+    np.testing.assert_equal(found.values, [4, np.nan, np.nan])
+    assert {schema.EVENT_TYPES[each] for each in found.types} == {"purchase"}
     assert found.orders[0] == found.orders[2] != found.orders[1]
     assert found.places(["u1", "nobody", "u2", ""]).tolist() == [1, -1, 0, -1]
     assert found.matrix().toarray().tolist() == [[1, 0], [0, 2]]
