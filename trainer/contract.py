@@ -131,13 +131,21 @@ def describe_model(
         "context": list(config.features.context),
         "holiday_country": config.features.holiday_country,
         "encoder": {"kind": encoder.kind, "preset": encoder.preset, "mode": encoder.mode},
-        "data": {"first_event": period[0], "last_event": period[1], **_learned(config, period[1])},
+        "data": {"first_event": period[0], "last_event": period[1], **learned_until(config, period[1])},
         "signatures": {name: contract.describe() for name, contract in contracts.items()},
     }
 
 
-def _learned(config: Config, last_event: int) -> dict[str, int]:
-    """Says which events the model has not learned from, so that it can be judged fairly by later ones."""
+def learned_until(config: Config, last_event: int) -> dict[str, int]:
+    """Says which events a model has not learned from, so that it can be judged fairly by later ones.
+
+    Args:
+      config: the shop.
+      last_event: the last that the pipeline saw, seconds since 1970 UTC.
+
+    Returns:
+      The moments before which the model that the validation window stopped, and the one that is pushed, have learned.
+    """
     test = datetime.datetime.combine(config.split.test_start, datetime.time(), datetime.UTC)
     validation = test - datetime.timedelta(days=config.split.validation_days)
     stopped, end = int(validation.timestamp()), int(test.timestamp())

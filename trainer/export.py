@@ -37,7 +37,7 @@ def export_model(
     tables_dir: str,
     config: Config,
     stage: RankingStage | None = None,
-    learned_before: int | None = None,
+    refitted: bool = False,
     now: datetime.datetime | None = None,
 ) -> None:
     """Exports a trained model; `folder` appears, or is replaced, when all of it is written.
@@ -52,13 +52,14 @@ def export_model(
       tables_dir: the tables, which say what time the model knows, and what items cost and whether they are there.
       config: the shop.
       stage: scores candidates again; None leaves the towers' scores.
-      learned_before: seconds since 1970 UTC; the model knows no event at or after it. Without it, where the validation
-        window begins.
+      refitted: whether the model has learned from the validation window too.
       now: the moment that the contract names; without it the clock's.
 
     Raises:
       ValueError: if a vector is not finite, or vectors and catalogue do not fit.
     """
+    period = _period(tables_dir)
+    learned = contract.learned_until(config, period[1])
     served = ServedModel(
         config,
         model=model,
@@ -67,7 +68,7 @@ def export_model(
         popularity=read_popularity(
             tables_dir,
             catalogue.ids,
-            end=_validation_start(config) if learned_before is None else learned_before,
+            end=learned["learned_before" if refitted else "stopped_before"],
             event_types=config.split.truth_events,
         ),
         item_vectors=item_vectors,
@@ -81,9 +82,7 @@ def export_model(
     tf.saved_model.save(served, str(partial), signatures=build_signatures(served, config))
     write_warmup(partial, catalogue, contracts, config)
     size, moment = item_vectors.shape, now or datetime.datetime.now(datetime.UTC)
-    described = contract.describe_model(
-        config, contracts, items=size[0], dimension=size[1], period=_period(tables_dir), now=moment
-    )
+    described = contract.describe_model(config, contracts, items=size[0], dimension=size[1], period=period, now=moment)
     _finish(partial, folder, described)
 
 
@@ -93,11 +92,6 @@ def _finish(partial: Path, folder: Path, described: dict[str, Any]) -> None:
     (partial / contract.CONTRACT_FILE).write_text(text + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
-
-
-def _validation_start(config: Config) -> int:
-    first = config.split.test_start - datetime.timedelta(days=config.split.validation_days)
-    return int(datetime.datetime.combine(first, datetime.time(), datetime.UTC).timestamp())
 
 
 def _period(tables_dir: str) -> tuple[int, int]:

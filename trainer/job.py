@@ -76,8 +76,8 @@ class TrainingJob:
             board=Path(self.fn_args.model_run_dir),
         ).run()
 
-    def export(self, trained: TrainedModel, folder: Path, stage: RankingStage | None) -> None:
-        """Writes the SavedModel of towers and the ranking stage over them, if any."""
+    def export(self, trained: TrainedModel, folder: Path, stage: RankingStage | None, *, refitted: bool) -> None:
+        """Writes the SavedModel of towers, which may know the validation window, and their ranking stage, if any."""
         export_model(
             folder,
             model=trained.model,
@@ -88,6 +88,7 @@ class TrainingJob:
             tables_dir=self.fn_args.custom_config["tables"],
             config=self.config,
             stage=stage,
+            refitted=refitted,
         )
 
 

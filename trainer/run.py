@@ -41,11 +41,11 @@ def run_fn(fn_args: Any) -> None:
         first = job.train(JUDGED)
         final = job.train(FINAL, epochs=first.progress.best_epoch) if config.training.refit else first
         stages = StageTrainer(job, first)
-        job.export(
-            final, Path(fn_args.serving_model_dir), stages.final(final) if final is not first else stages.judged()
-        )
-        if job.has_test_window or final is first:
+        refitted = final is not first
+        stage = stages.final(final) if refitted else stages.judged()
+        job.export(final, Path(fn_args.serving_model_dir), stage, refitted=refitted)
+        if job.has_test_window or not refitted:
             shutil.copytree(fn_args.serving_model_dir, fn_args.eval_model_dir, dirs_exist_ok=True)
         else:
-            job.export(first, Path(fn_args.eval_model_dir), stages.judged())
+            job.export(first, Path(fn_args.eval_model_dir), stages.judged(), refitted=False)
     shutil.rmtree(job.checkpoints, ignore_errors=True)

@@ -118,7 +118,7 @@ class ServedShop:
             "event_transform_graph": self.event_graph,
             "item_transform_graph": self.item_graph,
             "tables_dir": str(self.tables),
-            "learned_before": LAST,
+            "refitted": True,
             "config": self.config,
         }
         export_model(folder, **{**settings, **changes})

@@ -21,7 +21,7 @@ from trainer.encoders.text import load_encoder
 from trainer.exported_model import ExportedModel
 from trainer.models.two_tower import TwoTower
 from trainer.rules.attributes import read_attributes
-from trainer.rules.fallback import Popularity
+from trainer.rules.fallback import read_popularity
 from trainer.served_model import ServedModel
 from trainer.signatures import build_signatures
 from trainer.transform import feature_sizes
@@ -68,7 +68,8 @@ def test_the_contract_tells_what_the_model_is(served_shop: ServedShop) -> None:
     contract = read_contract(served_shop.folder)
     assert contract is not None
     assert (contract.name, contract.shop, contract.default_k) == ("aisle", "served", 5)
-    assert (contract.items, contract.dimension, contract.history_length) == (48, 16, 6)
+    assert (contract.items, contract.dimension) == (48, 16)
+    assert contract.history_length == served_shop.config.history_length
     assert contract.context == ("country",)
     assert (contract.data.first_event, contract.data.last_event) == (FIRST, LAST)
     assert contract.encoder.mode == "frozen"
@@ -192,7 +193,7 @@ def _served(shop: ServedShop, config: Any, model: TwoTower, vectors: np.ndarray)
         model=model,
         catalogue=shop.catalogue,
         attributes=read_attributes(str(shop.tables), shop.catalogue.ids),
-        popularity=Popularity((), np.zeros((1, len(shop.catalogue)), np.float32)),
+        popularity=read_popularity(str(shop.tables), shop.catalogue.ids, end=LAST, event_types=["purchase"]),
         item_vectors=vectors,
         event_transform_graph=shop.event_graph,
         item_transform_graph=shop.item_graph,
