@@ -95,9 +95,13 @@ class Phase:
             return None
         if not self._encodes:
             # It takes no part in the steps, so the devices need no copies of it.
-            return TextVectors(self.config.encoder, load_encoder(self.config.encoder), self.cache)
+            return self._text_vectors("float32")
         with strategy.scope():
-            return TextVectors(self.config.encoder, load_encoder(self.config.encoder, dtype=self._policy), self.cache)
+            return self._text_vectors(self._policy)
+
+    def _text_vectors(self, dtype: str) -> TextVectors:
+        encoder, seed = self.config.encoder, self.config.seed
+        return TextVectors(encoder, load_encoder(encoder, dtype, seed=seed), self.cache, seed=seed)
 
     def _encode(self, texts: TextVectors) -> _EncodedTexts:
         items, queries = self.catalogue.texts, self.examples.query_texts

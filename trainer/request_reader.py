@@ -124,6 +124,7 @@ class RequestReader(tf.Module):
         features = self._transform(self._raw(inputs, history, timestamps))
         rows = self._rows.lookup(history[schema.RAW_HISTORY_ITEM_IDS])
         read = newest(rows, length=self._features.history.length, pad=-1)
+        ages = history[schema.RAW_HISTORY_AGES_DAYS]
         text = None
         if self._features.query:
             typed = tf.not_equal(tf.strings.strip(inputs[schema.RAW_QUERY]), "")
@@ -136,7 +137,7 @@ class RequestReader(tf.Module):
             timestamps=timestamps,
             history_rows=rows,
             history_types=history[schema.RAW_HISTORY_EVENT_TYPES],
-            history_ages_days=history[schema.RAW_HISTORY_AGES_DAYS],
+            history_ages_days=ages if self._features.history.times else tf.zeros_like(ages),
         )
 
     def silent(self, request: Request) -> tf.Tensor:

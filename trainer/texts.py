@@ -22,15 +22,18 @@ class TextVectors:
       config: of the encoder.
       encoder: the one of the model. A frozen one stands in only where nothing faster does the same.
       cache: folder of vectors that a frozen encoder has computed.
+      seed: of random weights, as the encoder has them.
     """
 
-    def __init__(self, config: EncoderConfig, encoder: TextEncoder, cache: Path) -> None:
-        self._config = config
+    def __init__(self, config: EncoderConfig, encoder: TextEncoder, cache: Path, *, seed: int = 0) -> None:
+        self._config, self._seed = config, seed
         self.encoder = encoder
         self._batches = BatchEncoder(encoder, config.batch_size)
         self._cache: VectorCache | None = None
         if config.mode == "frozen":
-            settings = {"kind": config.kind, "length": config.sequence_length, "dtype": config.dtype}
+            settings: dict[str, object] = {"kind": config.kind, "length": config.sequence_length, "dtype": config.dtype}
+            if config.weights == "random":
+                settings["random"] = seed
             self._cache = VectorCache(cache, fingerprint(encoder_source(config), **settings))
 
     @property
@@ -49,5 +52,5 @@ class TextVectors:
     def _encode_frozen(self, texts: Texts) -> Vectors:
         if self._config.kind == "tensorflow_hub" or self._config.dtype == "float32":
             return self._batches.encode(texts)
-        fast = load_encoder(self._config, dtype=self._config.dtype)
+        fast = load_encoder(self._config, dtype=self._config.dtype, seed=self._seed)
         return BatchEncoder(fast, self._config.batch_size).encode(texts)

@@ -35,7 +35,8 @@ def retrieval_loss(temperature: float) -> Loss:
     Returns:
       A function of `queries` [batch, dim], `candidates` [batch, dim], `candidate_ids` [batch],
       `sampling_probabilities` [batch] and `sample_weights` [batch]; it answers the weighted loss of each row
-      [batch], row i of `candidates` being the positive of row i of `queries`.
+      [batch], row i of `candidates` being the positive of row i of `queries`. Without probabilities (None) there is
+      no correction.
     """
     task = tfrs.tasks.Retrieval(
         loss=tf.keras.losses.CategoricalCrossentropy(from_logits=True, reduction=tf.keras.losses.Reduction.NONE),
@@ -56,7 +57,7 @@ def _losses(
     queries: tf.Tensor,
     candidates: tf.Tensor,
     candidate_ids: tf.Tensor,
-    sampling_probabilities: tf.Tensor,
+    sampling_probabilities: tf.Tensor | None,
     sample_weights: tf.Tensor,
 ) -> tf.Tensor:
     return call(

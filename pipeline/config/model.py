@@ -19,6 +19,7 @@ class HistoryConfig(Section):
     length: int = pydantic.Field(32, ge=1, le=512, description="newest events kept")
     used: int | None = pydantic.Field(None, ge=1, description="newest of these that the query tower reads; none: all")
     encoder: Literal["attention", "pooling"] = pydantic.Field("attention", description="how they become one vector")
+    times: bool = pydantic.Field(True, description="whether the model reads how long ago they were")
 
     @pydantic.model_validator(mode="after")
     def _used_are_kept(self) -> HistoryConfig:
@@ -68,6 +69,9 @@ class EncoderConfig(Section):
         description="keras_nlp: the name that `make setup` brings, a KerasNLP preset, or a folder; "
         "tensorflow_hub: a handle or the folder of a SavedModel from strings to vectors",
     )
+    weights: Literal["pretrained", "random"] = pydantic.Field(
+        "pretrained", description="where they start; random: the same network by chance, to see what pretraining gives"
+    )
     mode: Literal["frozen", "lora", "full"] = pydantic.Field("frozen", description="which of its weights learn")
     lora_rank: int = pydantic.Field(8, ge=1, description="rank of the LoRA updates")
     sequence_length: int = pydantic.Field(48, ge=4, le=512, description="tokens kept, start and end included")
@@ -75,9 +79,11 @@ class EncoderConfig(Section):
     batch_size: int = pydantic.Field(64, ge=1, description="texts encoded at once")
 
     @pydantic.model_validator(mode="after")
-    def _hub_is_frozen(self) -> EncoderConfig:
+    def _hub_is_as_it_is(self) -> EncoderConfig:
         if self.kind == "tensorflow_hub" and self.mode != "frozen":
             raise ValueError("a tensorflow_hub encoder can only be 'frozen'")
+        if self.kind == "tensorflow_hub" and self.weights != "pretrained":
+            raise ValueError("the weights of a tensorflow_hub encoder can only be 'pretrained'")
         return self
 
 
@@ -104,6 +110,7 @@ class TrainingConfig(Section):
         default_factory=lambda: {"purchase": 1.0},
         description="event type: weight in the loss; types that are not listed are history, not labels",
     )
+    logq: bool = pydantic.Field(True, description="take back that popular items are negatives more often")
     refit: bool = pydantic.Field(True, description="train again with the validation weeks before the push")
     max_examples: int | None = pydantic.Field(None, ge=1, description="learn from the newest so many examples only")
     mixed_precision: bool = False

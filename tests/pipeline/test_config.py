@@ -61,6 +61,7 @@ MISTAKES: list[tuple[str, Any, list[str]]] = [
     ),
     ("features.item.text", ["name"], ["features.item.text: ", "title, description, brand, category"]),
     ("encoder", {"kind": "tensorflow_hub", "mode": "lora"}, ["encoder: ", "can only be 'frozen'"]),
+    ("encoder", {"kind": "tensorflow_hub", "weights": "random"}, ["encoder: ", "can only be 'pretrained'"]),
     ("training.event_weights", {"search": 1}, ["'search' cannot be a label"]),
     ("training.event_weights", {"view": 0}, ["the weight of 'view' is 0"]),
     ("training.event_weights", {}, ["at least one event type"]),

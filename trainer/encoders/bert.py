@@ -6,9 +6,11 @@ from typing import Any
 
 import keras
 import keras_nlp
+import numpy as np
 import tensorflow as tf
 
 PADDING_ID = 0
+_START = 0.02  # standard deviation of random weights, as BERT was started
 
 
 class BertEncoder(keras.layers.Layer):
@@ -27,12 +29,23 @@ class BertEncoder(keras.layers.Layer):
       mode: `frozen`: nothing learns; `lora`: low-rank updates of the attention's query and value projections
         (Hu et al., LoRA, 2021) learn; `full`: everything that the vector depends on learns.
       lora_rank: rank of the updates.
+      random_seed: of random weights in place of the pretrained ones; None takes those.
       dtype: in which weights are held and products computed.
     """
 
-    def __init__(self, source: str, *, mode: str = "frozen", lora_rank: int = 8, dtype: str = "float32") -> None:
+    def __init__(
+        self,
+        source: str,
+        *,
+        mode: str = "frozen",
+        lora_rank: int = 8,
+        random_seed: int | None = None,
+        dtype: str = "float32",
+    ) -> None:
         super().__init__(name="text_encoder", dtype="float32")
-        backbone = keras_nlp.models.Backbone.from_preset(source, dtype=dtype)
+        backbone = keras_nlp.models.Backbone.from_preset(source, load_weights=random_seed is None, dtype=dtype)
+        if random_seed is not None:
+            _draw_weights(backbone, random_seed)
         if mode == "lora":
             _enable_lora(backbone, lora_rank)
         output = backbone.output
@@ -62,6 +75,14 @@ class BertEncoder(keras.layers.Layer):
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns [batch, width]."""
         return (input_shape[0], self.width)
+
+
+def _draw_weights(backbone: Any, seed: int) -> None:
+    """Draws embeddings and kernels, the same ones in any dtype; scales and biases stay at one and zero."""
+    generator = np.random.default_rng(seed)
+    for variable in backbone.trainable_variables:
+        if variable.path.endswith(("kernel", "embeddings")):
+            variable.assign(generator.normal(scale=_START, size=variable.shape))
 
 
 def _enable_lora(backbone: Any, rank: int) -> None:

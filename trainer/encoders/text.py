@@ -32,12 +32,13 @@ class TextEncoder(Protocol):
         ...
 
 
-def load_encoder(config: EncoderConfig, dtype: str = "float32") -> TextEncoder:
+def load_encoder(config: EncoderConfig, dtype: str = "float32", *, seed: int = 0) -> TextEncoder:
     """Loads the encoder that the configuration names, in its mode.
 
     Args:
-      config: kind, preset, mode.
+      config: kind, preset, weights, mode.
       dtype: in which a keras_nlp encoder computes; `bfloat16` only serves to encode a frozen catalogue.
+      seed: of random weights.
 
     Returns:
       The encoder. Its `trainable_variables` are those that the mode lets learn.
@@ -49,4 +50,5 @@ def load_encoder(config: EncoderConfig, dtype: str = "float32") -> TextEncoder:
         return HubEncoder(source)
     from trainer.encoders.bert import BertEncoder
 
-    return BertEncoder(source, mode=config.mode, lora_rank=config.lora_rank, dtype=dtype)
+    random = seed if config.weights == "random" else None
+    return BertEncoder(source, mode=config.mode, lora_rank=config.lora_rank, random_seed=random, dtype=dtype)

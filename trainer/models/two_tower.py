@@ -69,7 +69,9 @@ class TwoTower(keras.Model):
         )
         self.query_tower = QueryTower(
             model.dimension,
-            history=history_encoder(features.history.encoder, model.dimension, l2=model.l2),
+            history=history_encoder(
+                features.history.encoder, model.dimension, l2=model.l2, times=features.history.times
+            ),
             context={name: sizes[name] for name in context_features(config)},
             user_buckets=features.user_buckets,
             query=features.query,
@@ -77,6 +79,7 @@ class TwoTower(keras.Model):
             **shared,
         )
         self.task = RetrievalTask(model.temperature)
+        self.logq = config.training.logq
         self._id_places = self._place_ids(counts)
         self._tables: TrainingTables | None = None
 
@@ -157,11 +160,12 @@ class TwoTower(keras.Model):
         del y, sample_weight, training
         queries, items = y_pred
         rows = tf.gather(x[DISTINCT_ROWS], x[ITEM_PLACES])
+        probabilities = tf.gather(self._training_tables().probabilities, rows) if self.logq else None
         loss = self.task(
             queries,
             items,
             item_rows=rows,
-            sampling_probabilities=tf.gather(self._training_tables().probabilities, rows),
+            sampling_probabilities=probabilities,
             weights=x[WEIGHT],
         )
         loss += tf.add_n([tf.cast(penalty, tf.float32) for penalty in self.losses]) if self.losses else 0.0

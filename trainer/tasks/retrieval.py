@@ -30,7 +30,7 @@ class RetrievalTask:
         items: tf.Tensor,
         *,
         item_rows: tf.Tensor,
-        sampling_probabilities: tf.Tensor,
+        sampling_probabilities: tf.Tensor | None,
         weights: tf.Tensor,
     ) -> tf.Tensor:
         """Computes the loss of one batch.
@@ -40,18 +40,19 @@ class RetrievalTask:
           items: [batch, dim], the item of each query.
           item_rows: [batch] integer, which item of the catalogue each is.
           sampling_probabilities: [batch], relative frequency of each item among the training examples, up to a
-            constant factor (the softmax does not see it).
+            constant factor (the softmax does not see it); None leaves the correction out.
           weights: [batch], at least one of them more than 0.
 
         Returns:
           The weighted mean of the loss, a scalar of float32.
         """
         weights = tf.cast(weights, tf.float32)
+        probabilities = None if sampling_probabilities is None else tf.cast(sampling_probabilities, tf.float32)
         losses = self._loss(
             queries=tf.cast(queries, tf.float32),
             candidates=tf.cast(items, tf.float32),
             candidate_ids=item_rows,
-            sampling_probabilities=tf.cast(sampling_probabilities, tf.float32),
+            sampling_probabilities=probabilities,
             sample_weights=weights,
         )
         return tf.reduce_sum(losses) / tf.reduce_sum(weights)

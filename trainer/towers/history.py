@@ -17,15 +17,17 @@ class HistoryPooling(keras.layers.Layer):
     Args:
       dimension: width of the item vectors.
       l2: weight of the penalty on the learned tables.
+      times: whether the ages count.
     """
 
-    def __init__(self, dimension: int, *, l2: float = 0.0, name: str = "history") -> None:
+    def __init__(self, dimension: int, *, l2: float = 0.0, times: bool = True, name: str = "history") -> None:
         super().__init__(name=name)
         self.dimension = dimension
         self.l2 = l2
+        self.times = times
         self.marks = self.add_weight(
             name="marks",
-            shape=(TYPE_IDS + schema.AGE_BUCKETS, dimension),
+            shape=(TYPE_IDS + (schema.AGE_BUCKETS if times else 0), dimension),
             initializer="zeros",
             regularizer=keras.regularizers.L2(l2),
         )
@@ -53,7 +55,9 @@ class HistoryPooling(keras.layers.Layer):
 
     def mark(self, types: tf.Tensor, ages: tf.Tensor) -> tf.Tensor:
         """Marks type and age of each event with ones, [batch, H, marks]."""
-        one_hot = (tf.one_hot(types, TYPE_IDS), tf.one_hot(ages, schema.AGE_BUCKETS))
+        one_hot = [tf.one_hot(types, TYPE_IDS)]
+        if self.times:
+            one_hot.append(tf.one_hot(ages, schema.AGE_BUCKETS))
         return tf.cast(tf.concat(one_hot, axis=-1), self.compute_dtype)
 
     def combine(self, weights: tf.Tensor, entries: tf.Tensor, marks: tf.Tensor) -> tf.Tensor:
@@ -75,10 +79,13 @@ class HistoryAttention(HistoryPooling):
       dimension: width of the item vectors.
       heads: number of questions.
       l2: weight of the penalty on what is learned.
+      times: whether the ages count.
     """
 
-    def __init__(self, dimension: int, *, heads: int = 4, l2: float = 0.0, name: str = "history") -> None:
-        super().__init__(dimension, l2=l2, name=name)
+    def __init__(
+        self, dimension: int, *, heads: int = 4, l2: float = 0.0, times: bool = True, name: str = "history"
+    ) -> None:
+        super().__init__(dimension, l2=l2, times=times, name=name)
         self.heads = heads
         penalty = keras.regularizers.L2(l2)
         self.question = keras.layers.Dense(heads * dimension, kernel_initializer="zeros", kernel_regularizer=penalty)
@@ -102,6 +109,7 @@ class HistoryAttention(HistoryPooling):
         return tf.reduce_mean(pooled, axis=1) + self.mix(tf.reshape(pooled, [-1, self.heads * self.dimension]))
 
 
-def history_encoder(kind: str, dimension: int, *, l2: float) -> HistoryPooling:
+def history_encoder(kind: str, dimension: int, *, l2: float, times: bool = True) -> HistoryPooling:
     """Makes the encoder that `features.history.encoder` names: `attention` or `pooling`."""
-    return HistoryAttention(dimension, l2=l2) if kind == "attention" else HistoryPooling(dimension, l2=l2)
+    encoder = HistoryAttention if kind == "attention" else HistoryPooling
+    return encoder(dimension, l2=l2, times=times)
