@@ -85,20 +85,14 @@ class Answers(tf.Module):
         allowed = boosted(tf.where(self._filters.allowed(inputs, banned), scores, -np.inf), weights)
         # Equal scores keep the order in which they come: the catalogue's.
         rows = tf.sort(self._candidates(request, allowed, selection), axis=1)
-        if request is None or self._stage is None:
-            found = pick(allowed, rows)
-        else:
+        found = pick(allowed, rows)
+        if request is not None and self._stage is not None:
             found = self._stage.scores(request, rows, pick(scores, rows))
             found = boosted(tf.where(rows >= 0, found, -np.inf), weights, rows)
         rows, found = selection.select(rows, found, vectors=self._index.vectors, path_of=self._filters.path_of)
         if known is not None:
-            rows = tf.where(known[:, tf.newaxis], rows, NO_ROW)
-            found = tf.where(known[:, tf.newaxis], found, -np.inf)
-        return {
-            "item_ids": tf.gather(self.ids, rows + 1),
-            "scores": found,
-            "titles": tf.gather(self._titles, rows + 1),
-        }
+            rows, found = tf.where(known[:, tf.newaxis], rows, NO_ROW), tf.where(known[:, tf.newaxis], found, -np.inf)
+        return self._named(rows, found)
 
     def scores_of(self, request: Request, silent: tf.Tensor) -> tf.Tensor:
         """Scores the candidates [batch, n] of `rank`, minus infinity for unknown items and those that are filtered."""
@@ -108,6 +102,10 @@ class Answers(tf.Module):
         if self._stage is not None:
             scores = self._stage.scores(request, rows, scores)
         return tf.where((rows >= 0) & cells_of(self._filters.allowed(inputs), rows), scores, -np.inf)
+
+    def _named(self, rows: tf.Tensor, scores: tf.Tensor) -> Tensors:
+        ids, titles = (tf.gather(texts, rows + 1) for texts in (self.ids, self._titles))
+        return {"item_ids": ids, "scores": scores, "titles": titles}
 
     def _spoken_for(
         self, scores: tf.Tensor, inputs: Tensors, silent: tf.Tensor | None, rows: tf.Tensor | None = None

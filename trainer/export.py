@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,64 +27,78 @@ from trainer.signatures import build_signatures
 from trainer.warmup import write_warmup
 
 
+@dataclass(frozen=True)
+class Learned:
+    """What a training has made.
+
+    Args:
+      model: the trained towers.
+      catalogue: the items, in the order of the model's rows.
+      item_vectors: [items, dim], what `model.item_vectors` gives for the whole catalogue.
+      stage: scores candidates again; None leaves the towers' scores.
+      refitted: whether all this has learned from the validation window too.
+    """
+
+    model: Towers
+    catalogue: Catalogue
+    item_vectors: npt.NDArray[np.float32]
+    stage: RankingStage | None = None
+    refitted: bool = False
+
+
 def export_model(
     folder: Path,
+    learned: Learned,
     *,
-    model: Towers,
-    catalogue: Catalogue,
-    item_vectors: npt.NDArray[np.float32],
     event_transform_graph: str,
     item_transform_graph: str,
     tables_dir: str,
     config: Config,
-    stage: RankingStage | None = None,
-    refitted: bool = False,
     now: datetime.datetime | None = None,
 ) -> None:
     """Exports a trained model; `folder` appears, or is replaced, when all of it is written.
 
     Args:
       folder: of the SavedModel.
-      model: the trained towers.
-      catalogue: the items, in the order of the model's rows.
-      item_vectors: [items, dim], what `model.item_vectors` gives for the whole catalogue.
+      learned: what to export.
       event_transform_graph: output folder of the Transform step for events.
       item_transform_graph: the same for items.
       tables_dir: the tables, which say what time the model knows, and what items cost and whether they are there.
       config: the shop.
-      stage: scores candidates again; None leaves the towers' scores.
-      refitted: whether the model has learned from the validation window too.
       now: the moment that the contract names; without it the clock's.
 
     Raises:
       ValueError: if a vector is not finite, or vectors and catalogue do not fit.
     """
     period = _period(tables_dir)
-    learned = contract.learned_until(config, period[1])
-    served = ServedModel(
-        config,
-        model=model,
-        catalogue=catalogue,
-        attributes=read_attributes(tables_dir, catalogue.ids),
-        popularity=read_popularity(
-            tables_dir,
-            catalogue.ids,
-            end=learned["learned_before" if refitted else "stopped_before"],
-            event_types=config.split.truth_events,
-        ),
-        item_vectors=item_vectors,
-        event_transform_graph=event_transform_graph,
-        item_transform_graph=item_transform_graph,
-        stage=stage,
-    )
+    graphs = (event_transform_graph, item_transform_graph)
+    served = _served_model(config, learned, graphs, tables_dir, contract.learned_until(config, period[1]))
     contracts = contract.signature_contracts(config, served.filterable)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     tf.saved_model.save(served, str(partial), signatures=build_signatures(served, config))
-    write_warmup(partial, catalogue, contracts, config)
-    size, moment = item_vectors.shape, now or datetime.datetime.now(datetime.UTC)
+    write_warmup(partial, learned.catalogue, contracts, config)
+    size, moment = learned.item_vectors.shape, now or datetime.datetime.now(datetime.UTC)
     described = contract.describe_model(config, contracts, items=size[0], dimension=size[1], period=period, now=moment)
     _finish(partial, folder, described)
+
+
+def _served_model(
+    config: Config, learned: Learned, graphs: tuple[str, str], tables_dir: str, ends: dict[str, int]
+) -> ServedModel:
+    end = ends["learned_before" if learned.refitted else "stopped_before"]
+    ids, truth_events = learned.catalogue.ids, config.split.truth_events
+    return ServedModel(
+        config,
+        model=learned.model,
+        catalogue=learned.catalogue,
+        attributes=read_attributes(tables_dir, ids),
+        popularity=read_popularity(tables_dir, ids, end=end, event_types=truth_events),
+        item_vectors=learned.item_vectors,
+        event_transform_graph=graphs[0],
+        item_transform_graph=graphs[1],
+        stage=learned.stage,
+    )
 
 
 def _finish(partial: Path, folder: Path, described: dict[str, Any]) -> None:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 NO_ROW = -1
+
+
+def row_table(item_ids: Sequence[str] | npt.NDArray[np.object_]) -> tf.lookup.StaticHashTable:
+    """Makes the table that finds catalogue rows by item id: int64, `NO_ROW` for an unknown one."""
+    rows = tf.range(len(item_ids), dtype=tf.int64)
+    initialiser = tf.lookup.KeyValueTensorInitializer(tf.constant(list(item_ids)), rows)
+    return tf.lookup.StaticHashTable(initialiser, default_value=NO_ROW)
 
 
 class ExactIndex(tf.Module):

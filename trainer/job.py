@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from pipeline.config import Config
 from trainer.catalogue import Catalogue, read_catalogue
-from trainer.export import export_model
+from trainer.export import Learned, export_model
 from trainer.inputs import EventExamples, read_examples
 from trainer.phase import Phase, TrainedModel
 from trainer.ranking_stage import RankingStage
@@ -80,15 +80,11 @@ class TrainingJob:
         """Writes the SavedModel of towers, which may know the validation window, and their ranking stage, if any."""
         export_model(
             folder,
-            model=trained.model,
-            catalogue=self.catalogue,
-            item_vectors=trained.item_vectors,
+            Learned(trained.model, self.catalogue, trained.item_vectors, stage, refitted),
             event_transform_graph=self.fn_args.transform_output,
             item_transform_graph=self.fn_args.custom_config["item_transform_graph"],
             tables_dir=self.fn_args.custom_config["tables"],
             config=self.config,
-            stage=stage,
-            refitted=refitted,
         )
 
 

@@ -12,7 +12,7 @@ from pipeline import schema
 from pipeline.config import Config
 from trainer.answers import Answers
 from trainer.catalogue import Catalogue
-from trainer.index import ExactIndex
+from trainer.index import ExactIndex, row_table
 from trainer.ranking_stage import RankingStage
 from trainer.request_reader import RequestReader, Tensors, TextReader, Towers, Transform, numbers
 from trainer.rules.attributes import ItemAttributes
@@ -48,19 +48,16 @@ class ServedModel(tf.Module):
         stage: RankingStage | None = None,
     ) -> None:
         super().__init__(name="aisle")
-        if len(catalogue.ids) != len(item_vectors):
+        if len(catalogue) != len(item_vectors):
             raise ValueError(f"expected one vector for each of {len(catalogue.ids)} items, got {len(item_vectors)}")
         # The Keras model stays out of the saved object, as only what the signatures call is served: its weights
         # are named here, and what its methods need beyond them (a module from TensorFlow Hub).
         self._weights = [variable.value for variable in model.variables]
         self._text_module = getattr(model.encoder, "module", None)
-        self._item_vectors = model.item_vectors
-        self._reads_item_texts = bool(config.features.item.text)
+        self._item_vectors, self._reads_item_texts = model.item_vectors, bool(config.features.item.text)
         self._transform_events: Transform = tft.TFTransformOutput(event_transform_graph).transform_features_layer()
         self._transform_items: Transform = tft.TFTransformOutput(item_transform_graph).transform_features_layer()
-        numbered = tf.range(len(catalogue.ids), dtype=tf.int64)
-        table = tf.lookup.KeyValueTensorInitializer(tf.constant(list(catalogue.ids)), numbered)
-        self._rows = tf.lookup.StaticHashTable(table, default_value=-1)
+        self._rows = row_table(catalogue.ids)
         self.index = ExactIndex(item_vectors)
         self._texts = TextReader(config, model)
         self._requests = RequestReader(
@@ -74,9 +71,9 @@ class ServedModel(tf.Module):
         self._answers = Answers(
             catalogue, attributes, index=self.index, rows=self._rows, popularity=popularity, stage=stage
         )
+        self.filterable = attributes.known
         # No signature answers these two; the evaluation compares the items of a list by them.
         self.item_ids, self.item_vectors = self._answers.ids, self.index.vectors
-        self.filterable = attributes.known
 
     def recommend(self, inputs: Tensors) -> Tensors:
         """Answers `recommend`."""

@@ -117,10 +117,7 @@ def rule_options(function: Callable[..., None]) -> Callable[..., None]:
             help="0 ranks by fit alone, 1 by difference to the items before.",
         ),
         click.option(
-            "--max-per-category",
-            type=click.IntRange(min=0),
-            default=0,
-            help="At most so many items of one category; 0 sets no limit.",
+            "--max-per-category", type=click.IntRange(min=0), default=0, help="At most so many items of one category."
         ),
     )
     command: Callable[..., None] = collected

@@ -17,7 +17,7 @@ from pipeline import preprocessing, raw_features, schema
 from pipeline.config import Config, encoder_source, parse_config
 from trainer.catalogue import Catalogue
 from trainer.encoders.text import load_encoder
-from trainer.export import export_model
+from trainer.export import Learned, export_model
 from trainer.models.two_tower import TwoTower
 from trainer.towers.projection import principal_projection
 from trainer.transform import feature_sizes
@@ -111,17 +111,15 @@ class ServedShop:
 
     def export(self, folder: Path, **changes: Any) -> None:
         """Exports the model again."""
+        parts = {"model": self.model, "catalogue": self.catalogue, "item_vectors": self.item_vectors}
+        parts |= {"refitted": True} | {name: changes.pop(name) for name in (*parts, "stage") if name in changes}
         settings = {
-            "model": self.model,
-            "catalogue": self.catalogue,
-            "item_vectors": self.item_vectors,
             "event_transform_graph": self.event_graph,
             "item_transform_graph": self.item_graph,
             "tables_dir": str(self.tables),
-            "refitted": True,
             "config": self.config,
         }
-        export_model(folder, **{**settings, **changes})
+        export_model(folder, Learned(**parts), **{**settings, **changes})
 
 
 def build_shop(folder: Path, config: Config, items: int = 48) -> ServedShop:

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from trainer.answers import Answers
 from trainer.catalogue import Catalogue
-from trainer.index import ExactIndex
+from trainer.index import ExactIndex, row_table
 from trainer.ranking_stage import Request
 from trainer.rules.attributes import ItemAttributes
 from trainer.rules.fallback import Popularity
@@ -57,12 +57,11 @@ class SmallShop:
         self.vectors = vectors
         self.attributes = small_attributes()
         catalogue = Catalogue(np.array(IDS, object), np.array(IDS, object), None, {})
-        rows = tf.lookup.KeyValueTensorInitializer(tf.constant(IDS), tf.range(ITEMS, dtype=tf.int64))
         self.answers = Answers(
             catalogue,
             self.attributes,
             index=ExactIndex(vectors),
-            rows=tf.lookup.StaticHashTable(rows, default_value=-1),
+            rows=row_table(IDS),
             popularity=Popularity((), np.zeros((1, ITEMS), np.float32)),
             stage=stage,
         )

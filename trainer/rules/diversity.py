@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import tensorflow as tf
 
@@ -93,24 +95,8 @@ def marginal_relevance(
     Returns:
       [batch, count] int32 places in the candidates, -1 where none was left.
     """
-    batch, width = tf.shape(scores)[0], tf.shape(scores)[1]
-    weight, limits = strengths[:, tf.newaxis], caps[:, tf.newaxis]
-    relevance = (1.0 - weight) * _relevance(scores)
-
-    def pick_one(
-        step: tf.Tensor, open_: tf.Tensor, taken: tf.Tensor, nearest: tf.Tensor, picks: tf.TensorArray
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.TensorArray]:
-        free = open_ & ((limits <= 0) | (taken < limits))
-        value = tf.where(free, relevance - weight * nearest, -np.inf)
-        place = tf.argmax(value, axis=1, output_type=tf.int32)
-        any_left = tf.reduce_any(free, axis=1)
-        category = tf.gather(categories, place, batch_dims=1)[:, tf.newaxis]
-        taken += tf.cast((categories == category) & (categories >= 0), tf.int32)
-        similar = tf.linalg.matvec(vectors, tf.gather(vectors, place, batch_dims=1))
-        nearest = tf.where(step > 0, tf.maximum(nearest, similar), similar)
-        open_ &= tf.range(width)[tf.newaxis, :] != place[:, tf.newaxis]
-        return step + 1, open_, taken, nearest, picks.write(step, tf.where(any_left, place, -1))
-
+    weight = strengths[:, tf.newaxis]
+    pool = _Pool((1.0 - weight) * _relevance(scores), weight, vectors, categories, caps[:, tf.newaxis])
     state = (
         tf.constant(0),
         scores > -np.inf,
@@ -118,8 +104,33 @@ def marginal_relevance(
         tf.zeros_like(scores),
         tf.TensorArray(tf.int32, size=count, element_shape=[None]),
     )
-    picks = tf.while_loop(lambda step, *_: step < count, pick_one, state)[-1]
-    return tf.reshape(tf.transpose(picks.stack()), [batch, count])
+    picks = tf.while_loop(lambda step, *_: step < count, pool.pick, state)[-1]
+    return tf.reshape(tf.transpose(picks.stack()), [tf.shape(scores)[0], count])
+
+
+class _Pool(NamedTuple):
+    """What stays the same from pick to pick: relevance times its weight, and what the candidates are like."""
+
+    relevance: tf.Tensor
+    weight: tf.Tensor
+    vectors: tf.Tensor
+    categories: tf.Tensor
+    limits: tf.Tensor
+
+    def pick(
+        self, step: tf.Tensor, open_: tf.Tensor, taken: tf.Tensor, nearest: tf.Tensor, picks: tf.TensorArray
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.TensorArray]:
+        """Picks one: candidates not yet picked, picks of their category, their similarity to the nearest pick."""
+        free = open_ & ((self.limits <= 0) | (taken < self.limits))
+        value = tf.where(free, self.relevance - self.weight * nearest, -np.inf)
+        place = tf.argmax(value, axis=1, output_type=tf.int32)
+        category = tf.gather(self.categories, place, batch_dims=1)[:, tf.newaxis]
+        taken += tf.cast((self.categories == category) & (self.categories >= 0), tf.int32)
+        similar = tf.linalg.matvec(self.vectors, tf.gather(self.vectors, place, batch_dims=1))
+        nearest = tf.where(step > 0, tf.maximum(nearest, similar), similar)
+        open_ &= tf.range(tf.shape(open_)[1])[tf.newaxis, :] != place[:, tf.newaxis]
+        found = tf.where(tf.reduce_any(free, axis=1), place, -1)
+        return step + 1, open_, taken, nearest, picks.write(step, found)
 
 
 def _relevance(scores: tf.Tensor) -> tf.Tensor:

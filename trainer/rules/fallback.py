@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,24 +81,30 @@ def read_popularity(
     catalogue, types = pa.array(list(item_ids), pa.string()), pa.array(list(event_types), pa.string())
     last_year = end - _YEAR_DAYS * _DAY
     for path in sorted(Path(tables_dir, "events").glob("bucket-*.parquet")):
-        file = pq.ParquetFile(path)
-        named = [name for name in (COUNTRY,) if name in file.schema_arrow.names]
-        for batch in file.iter_batches(columns=["item_id", "timestamp", "event_type", *named]):
-            events = pa.Table.from_batches([batch])
-            rows = pc.index_in(events["item_id"], value_set=catalogue)
-            kept = pc.and_(pc.is_in(events["event_type"], value_set=types), pc.less(events["timestamp"], end))
-            events = events.append_column("row", rows).filter(pc.and_(kept, pc.is_valid(rows)))
-            times = events["timestamp"].to_numpy()
-            places = events["row"].to_numpy().astype(np.int64)
+        for places, times, where in _sold(path, catalogue, types, end):
             ever = ever + np.bincount(places, minlength=len(ever))
             coming = (times >= last_year) & (times < last_year + RECENT_DAYS * _DAY)
             season = season + np.bincount(places[coming], minlength=len(ever))
             late = times >= end - RECENT_DAYS * _DAY
-            where = pc.fill_null(events[COUNTRY], "").to_numpy() if named else np.full(len(events), "", object)
             for country in np.unique(where[late]):
                 counts = np.bincount(places[late & (where == country)], minlength=len(ever))
                 recent[str(country)] = recent.get(str(country), 0) + counts
     return _chain(ever, season, recent)
+
+
+def _sold(
+    path: Path, catalogue: pa.Array, types: pa.Array, end: int
+) -> Iterator[tuple[Counts, Counts, npt.NDArray[np.object_]]]:
+    """Yields rows, times and countries of the events that count, in bounded batches."""
+    file = pq.ParquetFile(path)
+    named = [name for name in (COUNTRY,) if name in file.schema_arrow.names]
+    for batch in file.iter_batches(columns=["item_id", "timestamp", "event_type", *named]):
+        events = pa.Table.from_batches([batch])
+        rows = pc.index_in(events["item_id"], value_set=catalogue)
+        kept = pc.and_(pc.is_in(events["event_type"], value_set=types), pc.less(events["timestamp"], end))
+        events = events.append_column("row", rows).filter(pc.and_(kept, pc.is_valid(rows)))
+        where = pc.fill_null(events[COUNTRY], "").to_numpy() if named else np.full(len(events), "", object)
+        yield events["row"].to_numpy().astype(np.int64), events["timestamp"].to_numpy(), where
 
 
 def _chain(ever: Counts, season: Counts, recent: dict[str, Counts]) -> Popularity:

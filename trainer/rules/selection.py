@@ -97,9 +97,7 @@ class Selection:
                 caps=self.caps,
                 count=self.width,
             )
-            found = tf.maximum(places, 0)
-            picked = tf.gather(rows, found, batch_dims=1), tf.gather(scores, found, batch_dims=1)
-            return tf.where(places >= 0, picked[0], NO_ROW), tf.where(places >= 0, picked[1], -np.inf)
+            return _picked(rows, scores, places)
 
         def plain() -> tuple[tf.Tensor, tf.Tensor]:
             return tf.cond(self.capped, capped, lambda: _first(rows, scores, self.width))
@@ -116,6 +114,12 @@ def _sorted(rows: tf.Tensor, scores: tf.Tensor, width: tf.Tensor) -> tuple[tf.Te
     rows = tf.pad(rows, [[0, 0], [0, missing]], constant_values=tf.constant(NO_ROW, tf.int64))
     scores, places = tf.math.top_k(scores, k=tf.shape(scores)[1])
     return tf.gather(rows, places, batch_dims=1), scores
+
+
+def _picked(rows: tf.Tensor, scores: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    found = tf.maximum(places, 0)
+    rows, scores = tf.gather(rows, found, batch_dims=1), tf.gather(scores, found, batch_dims=1)
+    return tf.where(places >= 0, rows, NO_ROW), tf.where(places >= 0, scores, -np.inf)
 
 
 def _first(rows: tf.Tensor, scores: tf.Tensor, width: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
