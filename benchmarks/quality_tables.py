@@ -85,7 +85,7 @@ class _Measured:
         """Returns a mean with its interval."""
         place = self.names.index(name)
         low, high = percentile_interval(self.samples[:, [place]])
-        return f"{_short(self.means[place])} ({_short(low[0])} to {_short(high[0])})"
+        return f"{short(self.means[place])} ({short(low[0])} to {short(high[0])})"
 
     def margin(self, rivals: Sequence[str]) -> list[str]:
         """Compares ours with the best of some rivals: who that is, the ratio, the paired difference."""
@@ -94,7 +94,7 @@ class _Measured:
         low, high = percentile_interval(self.samples[:, [-1]] - self.samples[:, [place]])
         ratio, difference = self.means[-1] / self.means[place], self.means[-1] - self.means[place]
         interval = f"{difference:+.4f} ({low[0]:+.4f} to {high[0]:+.4f})"
-        return [f"{best} {_short(self.means[place])}", f"{ratio:.3f}", interval]
+        return [f"{best} {short(self.means[place])}", f"{ratio:.3f}", interval]
 
 
 def markdown(judged: Judged) -> str:
@@ -124,7 +124,7 @@ def markdown(judged: Judged) -> str:
 
 def _metrics(judged: Judged, measured: dict[tuple[str, str], _Measured]) -> str:
     rows = [[name, *(each.cell(name) for each in measured.values())] for name in [*judged.rivals, OURS]]
-    return _table(["ranker", *(f"{table}: {metric}" for table, metric in measured)], rows)
+    return markdown_table(["ranker", *(f"{table}: {metric}" for table, metric in measured)], rows)
 
 
 def _margins(judged: Judged, measured: dict[tuple[str, str], _Measured]) -> str:
@@ -134,7 +134,7 @@ def _margins(judged: Judged, measured: dict[tuple[str, str], _Measured]) -> str:
         for (table, metric), each in measured.items()
     ]
     columns = ["best rival", "ratio", "difference", "best classic rival", "ratio", "difference"]
-    return _table([f"{OURS} against", "ratio aimed at", *columns], rows)
+    return markdown_table([f"{OURS} against", "ratio aimed at", *columns], rows)
 
 
 def _lists(judged: Judged) -> str:
@@ -144,26 +144,29 @@ def _lists(judged: Judged) -> str:
     rows = [
         [
             name,
-            _short(personalisation(lists)),
-            _short(coverage(lists)),
+            short(personalisation(lists)),
+            short(coverage(lists)),
             f"{coverage(lists) / unit:.1f}",
             f"{judged.minutes[name]:.1f}",
         ]
         for name, lists in found.items()
     ]
-    return _table(["known users' lists", "personalisation", "coverage", f"coverage by {BASE}", "fitted in, min"], rows)
+    return markdown_table(
+        ["known users' lists", "personalisation", "coverage", f"coverage by {BASE}", "fitted in, min"], rows
+    )
 
 
 def _seeds(judged: Judged) -> str:
-    rows = [[name, *(_short(values[name].mean()) for values in judged.values.values())] for name in judged.ours]
-    return _table(["seed by seed", *(f"{table}: {metric}" for table, metric in judged.values)], rows)
+    rows = [[name, *(short(values[name].mean()) for values in judged.values.values())] for name in judged.ours]
+    return markdown_table(["seed by seed", *(f"{table}: {metric}" for table, metric in judged.values)], rows)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Writes a table whose first column is text and whose others are numbers."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
     """Writes .3418 for 0.3418."""
     return f"{value:.4f}".removeprefix("0")

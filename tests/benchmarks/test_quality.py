@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import quality
-from benchmarks.quality import Trained, finished, train_all
+from benchmarks.quality import train_all
+from benchmarks.runs import RunFolder, Trained, finished
 
 MODEL = Trained(seed=8, model="m", tables="t", cases="c", truth_events=["purchase"], minutes=2.0)
 
@@ -26,7 +26,7 @@ def _write_run(folder: Path) -> None:
 
 def test_the_last_run_of_a_folder(tmp_path: Path) -> None:
     _write_run(tmp_path)
-    assert finished(tmp_path) == Trained(8, "/trained/12/Format-Serving", "/tables", "/cases", ["purchase"], 1.5)
+    assert finished(tmp_path) == Trained(8, "/trained/12/Format-TFMA", "/tables", "/cases", ["purchase"], 1.5)
 
 
 def test_a_folder_without_a_complete_run_is_named(tmp_path: Path) -> None:
@@ -34,11 +34,11 @@ def test_a_folder_without_a_complete_run_is_named(tmp_path: Path) -> None:
         finished(tmp_path)
 
 
-def test_models_of_an_earlier_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quality, "RUN_FOLDER", tmp_path)
-    (tmp_path / quality.RECORD_FILE).write_text(json.dumps({"2011-10-14 8": asdict(MODEL)}))
-    assert train_all([8], "2011-10-14", skip=True) == [MODEL]
-    with pytest.raises(SystemExit, match="no model of seed 9 and cut 2011-10-14"):
-        train_all([8, 9], "2011-10-14", skip=True)
-    with pytest.raises(SystemExit, match="no model of seed 8 and cut 2011-09-16"):
-        train_all([8], "2011-09-16", skip=True)
+def test_models_of_an_earlier_benchmark(tmp_path: Path) -> None:
+    runs = RunFolder(tmp_path / "shop.yaml", tmp_path, "models.json")
+    (tmp_path / runs.record).write_text(json.dumps({"2011-10-14 8": asdict(MODEL)}))
+    assert train_all(runs, [8], "2011-10-14", skip=True) == [MODEL]
+    with pytest.raises(SystemExit, match="no model '2011-10-14 9'"):
+        train_all(runs, [8, 9], "2011-10-14", skip=True)
+    with pytest.raises(SystemExit, match="no model '2011-09-16 8'"):
+        train_all(runs, [8], "2011-09-16", skip=True)
