@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from served_shop import HISTORY, ServedShop, raw_event, raw_item
+from served_shop import HISTORY, ServedShop, raw_event, raw_item, raw_stock
 
 from trainer.exported_model import ExportedModel
 from trainer.rules.attributes import read_attributes
@@ -236,3 +236,57 @@ def test_embed_items_gives_the_index_its_vectors(served_shop: ServedShop, export
     assert (np.abs(new - vectors).max(axis=1) > 1e-3).sum() == 48 - len(vectors[::5])
     strange = {"title": ["", "red shoe", b"\xff", "lamp"], "price": [np.nan, np.inf, -1.0, 3e38]}
     assert np.isfinite(exported.ask("embed_items", strange)["embedding"]).all()
+
+
+rules = st.fixed_dictionaries(
+    {},
+    optional={
+        "include_item_ids": st.lists(st.integers(0, 47), min_size=1).map(lambda rows: [[f"i{row:05}" for row in rows]]),
+        "exclude_item_ids": st.lists(st.integers(0, 47), min_size=1).map(lambda rows: [[f"i{row:05}" for row in rows]]),
+        "categories": st.sampled_from([["home"], ["home > lamp", "home > rose"]]).map(lambda names: [names]),
+        "exclude_categories": st.just([["home > shoe"]]),
+        "brands": st.sampled_from([["brand 1"], ["brand 0", "brand 2"]]).map(lambda names: [names]),
+        "min_price": st.just([5.5]),
+        "max_price": st.just([30.0]),
+        "in_stock_only": st.just([1]),
+    },
+)
+
+
+@settings(max_examples=12, deadline=None)
+@given(asked=rules, diversity=st.sampled_from([0.0, 0.4]), cap=st.integers(0, 2))
+def test_what_a_filter_excludes_appears_on_no_signature(
+    exported: ExportedModel, asked: dict[str, Any], diversity: float, cap: int
+) -> None:
+    fits = {f"i{row:05}" for row in range(48) if _fits(row, asked)}
+    mixed = {**asked, "k": [48], "diversity": [diversity], "max_per_category": [cap]}
+    common = {"timestamp": [9], "query": ["red lamp"], "user_id": ["u1"], "item_id": ["i00009"]}
+    for signature in ("recommend", "search", "similar_items"):
+        answered = [each for each in _ids(exported.ask(signature, {**common, **mixed})) if each]
+        left = fits - {"i00009"} if signature == "similar_items" else fits
+        assert set(answered) <= left
+        things = [raw_item(int(each[1:]))["category"] for each in answered]
+        possible = [raw_item(int(each[1:]))["category"] for each in left]
+        most = {thing: min(possible.count(thing), cap or 48) for thing in set(possible)}
+        assert {thing: things.count(thing) for thing in set(things)} == most
+    everything = [[f"i{row:05}" for row in range(48)]]
+    [scores] = exported.ask("rank", {**common, **asked, "candidate_item_ids": everything})["scores"]
+    assert {name for name, score in zip(everything[0], scores, strict=True) if score > -np.inf} == fits
+
+
+def _fits(row: int, asked: dict[str, Any]) -> bool:
+    item, stock = raw_item(row), raw_stock(row)
+
+    def inside(name: str) -> bool:
+        return any(item["category"] == path or item["category"].startswith(path + " > ") for path in asked[name][0])
+
+    return (
+        ("include_item_ids" not in asked or item["item_id"] in asked["include_item_ids"][0])
+        and ("exclude_item_ids" not in asked or item["item_id"] not in asked["exclude_item_ids"][0])
+        and ("categories" not in asked or inside("categories"))
+        and ("exclude_categories" not in asked or not inside("exclude_categories"))
+        and ("brands" not in asked or item["brand"] in asked["brands"][0])
+        and item["price"] >= asked.get("min_price", [0.0])[0]
+        and item["price"] <= asked.get("max_price", [1e9])[0]
+        and ("in_stock_only" not in asked or stock is None or stock > 0)
+    )
