@@ -1,5 +1,5 @@
 # Each target sets up what is missing; the first time takes a minute, later ones no time.
-.PHONY: help setup demo test check bench bench-quality clean
+.PHONY: help setup demo test check bench bench-quality bench-ablations clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -25,6 +25,11 @@ bench: setup ## the README's numbers, measured again
 
 bench-quality: setup ## Online Retail: three seeds beside every rival, the tables of docs/quality.md; an hour
 	@.venv/bin/python -m benchmarks.quality
+
+bench-ablations: setup ## the simulated shop without each part of the model, into docs/quality.md; half an hour
+	@test -e runs/simulated-data || .venv/bin/aisle simulate --users 1000 --items 500 --events 50000 --seed 7 \
+		--output runs/simulated-data
+	@.venv/bin/python -m benchmarks.ablations examples/simulated.yaml --lora --docs
 
 clean: ## remove what set-up, runs and tests made
 	rm -rf .tools .venv .models .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
