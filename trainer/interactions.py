@@ -52,13 +52,14 @@ class Interactions:
 
     def before(self, end: int) -> Interactions:
         """Returns the events before a moment; users keep their places."""
-        return dataclasses.replace(self._only(self.timestamps < end), end=end)
+        return dataclasses.replace(self.where(self.timestamps < end), end=end)
 
     def since(self, start: int) -> Interactions:
         """Returns the events from a moment on; users keep their places."""
-        return self._only(self.timestamps >= start)
+        return self.where(self.timestamps >= start)
 
-    def _only(self, keep: npt.NDArray[np.bool_]) -> Interactions:
+    def where(self, keep: npt.NDArray[np.bool_]) -> Interactions:
+        """Returns the events where `keep` [events] is true; users keep their places."""
         columns = ("users", "item_rows", "timestamps", "orders", "quantities", "prices", "values", "types")
         return dataclasses.replace(self, **{name: getattr(self, name)[keep] for name in columns})
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pydantic
 
 from pipeline.config.tables import Section
+
+
+Head = Literal["purchase", "rating", "price"]
 
 
 class CandidatesConfig(Section):
@@ -43,6 +48,21 @@ class RankingConfig(Section):
         24, ge=1, description="requests in a training step, all their candidates with them"
     )
     ensemble: int = pydantic.Field(1, ge=1, description="networks of other seeds, their scores averaged")
+    heads: tuple[Head, ...] = pydantic.Field(
+        ("purchase",), description="what is predicted of customer and item: purchase always, rating and price if named"
+    )
+    head_windows: int = pydantic.Field(
+        13, ge=2, description="past windows that rating and price learn from; they need no towers of their own"
+    )
+
+    @pydantic.field_validator("heads")
+    @classmethod
+    def _ranks_by_purchase(cls, value: tuple[Head, ...]) -> tuple[Head, ...]:
+        if "purchase" not in value or len(set(value)) < len(value):
+            raise ValueError(
+                f"got {', '.join(value) or 'none'}; 'purchase' must be there, as it ranks, and each head once"
+            )
+        return value
 
 
 def past_name(number: int) -> str:

@@ -1,0 +1,173 @@
+"""From past windows to heads: who rated or bought what, and what was known when the window began."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from pipeline import schema
+from pipeline.config import Config
+from trainer.device import deterministic_ops
+from trainer.heads.diary import DAY, Diary
+from trainer.heads.goods import Goods
+from trainer.heads.head import Head, LearnedHead
+from trainer.heads.price import PriceHead
+from trainer.heads.rating import RatingHead
+from trainer.heads.regression import Pairs, Recipe, choose, fit, join
+from trainer.heads.stars import ratings
+from trainer.heads.taste import Taste
+from trainer.interactions import Interactions
+
+_LOG = logging.getLogger(__name__)
+
+RATING, PRICE = "rating", "price"
+_USERS = 128
+_HELD_OUT_SHARE = 0.25
+
+Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class HeadTraining:
+    """What heads are made of.
+
+    Args:
+      config: of the shop.
+      goods: the items.
+      events: of all types that name an item; of each window only those before it are looked at.
+    """
+
+    config: Config
+    goods: Goods
+    events: Interactions
+
+    def learn(self, end: int) -> dict[str, LearnedHead]:
+        """Makes the heads that the configuration names.
+
+        Args:
+          end: events at or after it are not looked at, seconds since 1970 UTC.
+
+        Returns:
+          The heads by name; without those that the shop's events cannot teach.
+        """
+        found = {}
+        for name in (RATING, PRICE):
+            head = self._learn(name, end) if name in self.config.ranking.heads else None
+            if head is not None:
+                found[name] = head
+        return found
+
+    def pairs(self, name: str, start: int, end: int) -> Pairs | None:
+        """Describes what happened in a window by what was known when it began.
+
+        Args:
+          name: of the head.
+          start: of the window, seconds since 1970 UTC.
+          end: of the window.
+
+        Returns:
+          The pairs; None without any, or if nothing before the window says what to expect.
+        """
+        head = self._head(name, start)
+        happened = targets_of(name, self.events.before(end).since(start), self.goods, self.config)
+        if head is None or not len(happened.rows):
+            return None
+        length, parts = self.config.ranking.history_length, []
+        for users in _chunks(np.unique(happened.users)[: self.config.ranking.max_requests]):
+            request = self._diary.request(users, start, length)
+            rows, values = happened.of(users)
+            there, items = rows >= 0, tf.constant(np.maximum(rows, 0))
+            read = head.features(request, head.taste.look(request), items), head.start(items), head.rival(request, items)
+            features, starts, rivals = (column.numpy()[there] for column in read)
+            parts.append(Pairs(features, starts, rivals, values[there].astype(np.float32)))
+        return join(parts)
+
+    def _learn(self, name: str, end: int) -> LearnedHead | None:
+        ranking, seed = self.config.ranking, self.config.seed
+        edges = [end - number * ranking.window_days * DAY for number in range(ranking.head_windows + 1)]
+        found = [self.pairs(name, start, stop) for stop, start in zip(edges, edges[1:], strict=False)]
+        windows = [window for window in found if window is not None]
+        head = self._head(name, end)
+        if head is None or not windows:
+            _LOG.warning("the %s head is left out: no past window has anything for it to learn from", name)
+            return None
+        recent = max(1, round(_HELD_OUT_SHARE * len(windows)))
+        recipe = Recipe()
+        with deterministic_ops(self.config.training.deterministic and not self.config.training.xla):
+            if recent < len(windows):
+                recipe = choose(join(windows[recent:]), join(windows[:recent]), ranking, seed)
+            regression = fit(join(windows), recipe, ranking, seed)
+        _LOG.info(
+            "the %s head: %d pairs of %d windows, %d epochs, penalty %g; error in the last %d, held out: %.4g, rival %.4g",
+            *(name, sum(map(len, windows)), len(windows), recipe.epochs, recipe.penalty, recent),
+            *(recipe.error, recipe.rival_error),
+        )
+        return LearnedHead(head, regression)
+
+    @cached_property
+    def _diary(self) -> Diary:
+        return Diary(self.events)
+
+    def _head(self, name: str, moment: int) -> Head | None:
+        """Makes a head as of a moment; None if nothing is known then."""
+        past = self.events.before(moment)
+        if name == PRICE:
+            known = np.isfinite(self.goods.levels).any()
+            return PriceHead(Taste(self.goods, past), self.goods) if known else None
+        return RatingHead(Taste(self.goods, past), past) if len(ratings(past)) else None
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What happened in a window.
+
+    Args:
+      users: int64 [n], places in the events' `user_ids`.
+      rows: int64 [n], of the catalogue.
+      values: [n], stars, or logarithms of prices.
+    """
+
+    users: Rows
+    rows: Rows
+    values: npt.NDArray[np.float64]
+
+    def of(self, users: Rows) -> tuple[Rows, npt.NDArray[np.float64]]:
+        """Lays out what happened to users, ascending, as rows and values [users, n]; rows are padded with -1."""
+        order = np.argsort(self.users, kind="stable")
+        starts = np.searchsorted(self.users[order], users)
+        counts = np.searchsorted(self.users[order], users, side="right") - starts
+        step = np.arange(max(1, int(counts.max(initial=0))))
+        there = step < counts[:, np.newaxis]
+        places = order[np.where(there, starts[:, np.newaxis] + step, 0)]
+        return np.where(there, self.rows[places], -1), np.where(there, self.values[places], 0.0)
+
+
+def targets_of(name: str, happened: Interactions, goods: Goods, config: Config) -> Targets:
+    """Finds what a head has to predict among the events of a window.
+
+    Args:
+      name: of the head.
+      happened: the events.
+      goods: the items, whose prices count where an event has none.
+      config: says which events are purchases.
+    """
+    if name == RATING:
+        rated = ratings(happened)
+        return Targets(rated.users, rated.item_rows, rated.values)
+    truth = [schema.EVENT_TYPES.index(each) for each in config.split.truth_events]
+    bought = happened.where(np.isin(happened.types, truth))
+    paid = bought.prices > 0
+    levels = np.where(paid, np.log(np.where(paid, bought.prices, 1.0)), goods.levels[bought.item_rows])
+    known = np.isfinite(levels)
+    return Targets(bought.users[known], bought.item_rows[known], levels[known])
+
+
+def _chunks(users: Rows) -> Sequence[Rows]:
+    return np.array_split(users, max(1, -(-len(users) // _USERS)))
