@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -81,13 +82,15 @@ class Answers(tf.Module):
         """
         selection = Selection.read(inputs, self._index.size)
         weights = self._boosts.weights(inputs)
-        scores = self._spoken_for(self._index.scores(queries), inputs, silent)
+        towers = self._index.scores(queries)
+        evidence = None if request is None or self._stage is None else self._stage.look(request, towers)
+        scores = self._spoken_for(towers, inputs, silent)
         allowed = boosted(tf.where(self._filters.allowed(inputs, banned), scores, -np.inf), weights)
         # Equal scores keep the order in which they come: the catalogue's.
-        rows = tf.sort(self._candidates(request, allowed, selection), axis=1)
+        rows = tf.sort(self._candidates(evidence, allowed, selection), axis=1)
         found = pick(allowed, rows)
-        if request is not None and self._stage is not None:
-            found = self._stage.scores(request, rows, pick(scores, rows))
+        if self._stage is not None and evidence is not None:
+            found = self._stage.scores(evidence, rows)
             found = boosted(tf.where(rows >= 0, found, -np.inf), weights, rows)
         rows, found = selection.select(rows, found, vectors=self._index.vectors, path_of=self._filters.path_of)
         if known is not None:
@@ -100,7 +103,7 @@ class Answers(tf.Module):
         rows = self._rows.lookup(inputs[contract.CANDIDATES])
         scores = self._spoken_for(self._index.scores_of(request.queries, rows), inputs, silent, rows)
         if self._stage is not None:
-            scores = self._stage.scores(request, rows, scores)
+            scores = self._stage.scores(self._stage.look(request, self._index.scores(request.queries)), rows)
         return tf.where((rows >= 0) & cells_of(self._filters.allowed(inputs), rows), scores, -np.inf)
 
     def _named(self, rows: tf.Tensor, scores: tf.Tensor) -> Tensors:
@@ -120,13 +123,13 @@ class Answers(tf.Module):
 
         return tf.cond(tf.reduce_any(silent), popular, lambda: scores)
 
-    def _candidates(self, request: Request | None, allowed: tf.Tensor, selection: Selection) -> tf.Tensor:
+    def _candidates(self, evidence: Any, allowed: tf.Tensor, selection: Selection) -> tf.Tensor:
         """Picks rows to choose the answer from, [batch, C]; no row twice."""
 
         def pool(scores: tf.Tensor) -> tf.Tensor:
-            if request is None or self._stage is None:
+            if self._stage is None or evidence is None:
                 return best(scores, selection.pool)
-            return self._stage.candidates(request, scores, selection.pool)
+            return self._stage.candidates(evidence, scores, selection.pool)
 
         def enough_of_each() -> tuple[tf.Tensor, tf.Tensor]:
             # Whatever the stage prefers, with these among them k items are left that keep to the caps.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import tensorflow as tf
 
@@ -39,13 +39,23 @@ class RankingStage(Protocol):
     An implementation is a `tf.Module`: the variables and tables that it holds as attributes are saved with the model.
     """
 
-    def candidates(self, request: Request, allowed_scores: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-        """Picks the items that are worth a second look.
+    def look(self, request: Request, scores: tf.Tensor) -> Any:
+        """Reads requests, once for all that follows.
 
         Args:
           request: what is asked.
-          allowed_scores: [batch, items] float32, the towers' scores, minus infinity for an item that must not be
-            answered.
+          scores: [batch, items] float32, the towers' scores.
+
+        Returns:
+          What the other two methods take as `evidence`.
+        """
+
+    def candidates(self, evidence: Any, allowed_scores: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        """Picks the items that are worth a second look.
+
+        Args:
+          evidence: what `look` has found.
+          allowed_scores: [batch, items] float32, minus infinity for an item that must not be answered.
           count: how many items the answer needs of each row at least, a scalar int32 of at most `items`.
 
         Returns:
@@ -53,13 +63,12 @@ class RankingStage(Protocol):
           `count` of them, or all that are allowed. -1 pads, anywhere.
         """
 
-    def scores(self, request: Request, rows: tf.Tensor, tower_scores: tf.Tensor) -> tf.Tensor:
+    def scores(self, evidence: Any, rows: tf.Tensor) -> tf.Tensor:
         """Scores items.
 
         Args:
-          request: what is asked.
+          evidence: what `look` has found.
           rows: [batch, C] int64 catalogue rows; -1 pads.
-          tower_scores: [batch, C] float32; minus infinity where padded.
 
         Returns:
           [batch, C] float32, larger for a better item, finite where `rows` is not -1; what it says of pads is not read.

@@ -18,16 +18,20 @@ ONE = np.ones((1, DIMENSION), np.float32)
 class Reverse(tf.Module):
     """A ranking stage that turns the towers' order around, and takes twice as many candidates as it must."""
 
-    def candidates(self, request: Any, allowed_scores: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-        """Picks the best by the towers."""
+    def look(self, request: Any, scores: tf.Tensor) -> tf.Tensor:
+        """Remembers the towers' scores."""
         del request
+        return scores
+
+    def candidates(self, evidence: tf.Tensor, allowed_scores: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        """Picks the best by the towers."""
+        del evidence
         values, rows = tf.math.top_k(allowed_scores, tf.minimum(2 * count, ITEMS))
         return tf.where(values > -np.inf, tf.cast(rows, tf.int64), -1)
 
-    def scores(self, request: Any, rows: tf.Tensor, tower_scores: tf.Tensor) -> tf.Tensor:
+    def scores(self, evidence: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         """Scores against the towers."""
-        del request, rows
-        return -tower_scores
+        return -tf.gather(evidence, tf.maximum(rows, 0), batch_dims=1)
 
 
 @pytest.fixture(scope="module")

@@ -37,18 +37,16 @@ class Knowledge(tf.Module):
     Args:
       bought: truth events before the moment.
       wares: what is known of the items at any time.
-      item_vectors: [items, dim] of the item tower that has learned before the moment.
       config: of the ranking stage.
     """
 
-    def __init__(self, bought: Interactions, wares: Wares, item_vectors: Floats, config: RankingConfig) -> None:
+    def __init__(self, bought: Interactions, wares: Wares, config: RankingConfig) -> None:
         super().__init__(name="knowledge")
         statistics = item_statistics.item_statistics(bought)
         sizes = {"most_items": config.copurchase_items, "count": config.neighbours}
         self.items = bought.items
         self.statistics = _constant(statistics, "statistics")
         self.prices = _constant(wares.price_levels, "prices")
-        self.item_vectors = _constant(item_vectors, "tower_vectors")
         self.together = NeighbourTable(neighbours.copurchases(bought, **sizes), "together")
         following = neighbours.next_purchases(bought, window_days=config.window_days, **sizes)
         self.following = NeighbourTable(following, "following")

@@ -41,11 +41,12 @@ VOTES = ("together", "together_20d", "together_60d", "together_last_order", "fol
 TOGETHER = VOTES.index("together_60d")
 
 
-def gather_evidence(request: Request, knowledge: Knowledge, truth_types: Sequence[str]) -> Evidence:
+def gather_evidence(request: Request, scores: tf.Tensor, knowledge: Knowledge, truth_types: Sequence[str]) -> Evidence:
     """Reads the histories of a batch.
 
     Args:
       request: the requests.
+      scores: [batch, items] the towers' scores.
       knowledge: of the shop.
       truth_types: event types that are purchases here.
     """
@@ -57,8 +58,7 @@ def gather_evidence(request: Request, knowledge: Knowledge, truth_types: Sequenc
     customers["customer_orders"] = tf.where(visits > 0, visits, MISSING)
     span = customers["customer_age_days"] - customers["customer_idle_days"]
     customers["customer_interval_days"] = tf.where(visits > 1, span / tf.maximum(visits - 1, 1), MISSING)
-    towers = tf.matmul(request.queries, knowledge.item_vectors, transpose_b=True)
-    return Evidence(bought, met, customers, towers, _votes(request, knowledge, bought, met))
+    return Evidence(bought, met, customers, scores, _votes(request, knowledge, bought, met))
 
 
 def pair_features(evidence: Evidence, knowledge: Knowledge, rows: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,9 +31,9 @@ class Lookout(tf.Module):
         self._candidates = config.ranking.candidates
         self._truth_types = tuple(config.split.truth_events)
 
-    def look(self, request: Request) -> Evidence:
-        """Reads the histories of requests."""
-        return gather_evidence(_cut(request, self._length), self.knowledge, self._truth_types)
+    def look(self, request: Request, scores: tf.Tensor) -> Evidence:
+        """Reads the histories of requests; `scores` [batch, items] are the towers'."""
+        return gather_evidence(_cut(request, self._length), scores, self.knowledge, self._truth_types)
 
     def candidates(self, evidence: Evidence, allowed: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
         """Picks items; see `RankingStage.candidates`."""
@@ -58,14 +59,17 @@ class TwoStage(tf.Module):
         self._weights = [variable.value for network in networks for variable in network.variables]
         self._networks: tuple[Any, ...] = tuple(network.__call__ for network in networks)
 
-    def candidates(self, request: Request, allowed_scores: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-        """Picks candidates; see `RankingStage.candidates`."""
-        return self._lookout.candidates(self._lookout.look(request), allowed_scores, count)
+    def look(self, request: Request, scores: tf.Tensor) -> Evidence:
+        """Reads requests; see `RankingStage.look`."""
+        return self._lookout.look(request, scores)
 
-    def scores(self, request: Request, rows: tf.Tensor, tower_scores: tf.Tensor) -> tf.Tensor:
+    def candidates(self, evidence: Evidence, allowed_scores: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        """Picks candidates; see `RankingStage.candidates`."""
+        return self._lookout.candidates(evidence, allowed_scores, count)
+
+    def scores(self, evidence: Evidence, rows: tf.Tensor) -> tf.Tensor:
         """Scores candidates by the log-odds that they are bought; see `RankingStage.scores`."""
-        del tower_scores
-        features = self._lookout.features(self._lookout.look(request), rows)
+        features = self._lookout.features(evidence, rows)
         flat = tf.reshape(features, [-1, features.shape[-1]])
         odds = tf.add_n([network(flat) for network in self._networks]) / len(self._networks)
         return tf.reshape(odds, tf.shape(rows))
@@ -73,11 +77,8 @@ class TwoStage(tf.Module):
 
 def _cut(request: Request, length: int) -> Request:
     """Keeps the newest `length` events of the histories."""
-    return Request(
-        queries=request.queries,
-        features=request.features,
-        inputs=request.inputs,
-        timestamps=request.timestamps,
+    return dataclasses.replace(
+        request,
         history_rows=request.history_rows[:, :length],
         history_types=request.history_types[:, :length],
         history_ages_days=request.history_ages_days[:, :length],

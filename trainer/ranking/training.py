@@ -19,6 +19,7 @@ from pipeline.config import Config
 from trainer.cases import case_inputs
 from trainer.catalogue import Catalogue
 from trainer.device import deterministic_ops
+from trainer.index import ExactIndex
 from trainer.interactions import Interactions
 from trainer.phase import TrainedModel
 from trainer.ranking.fitting import fit_network
@@ -93,7 +94,7 @@ class RankingTraining:
 
     def _lookout(self, towers: TrainedModel, end: int) -> Lookout:
         wares = Wares(_price_levels(self.catalogue), towers.item_texts)
-        knowledge = Knowledge(self.bought.before(end), wares, towers.item_vectors, self.config.ranking)
+        knowledge = Knowledge(self.bought.before(end), wares, self.config.ranking)
         return Lookout(knowledge, self.config)
 
     def _lists(self, window: PastWindow) -> CandidateLists:
@@ -119,20 +120,21 @@ class RankingTraining:
         lookout = self._lookout(window.towers, window.start)
         ids = tf.constant(list(self.catalogue.ids))
         numbered = tf.lookup.KeyValueTensorInitializer(ids, tf.range(len(self.catalogue), dtype=tf.int64))
-        model = window.towers.model
+        model, index = window.towers.model, ExactIndex(window.towers.item_vectors)
         reader = RequestReader(
             self.config,
             model=model,
             texts=TextReader(self.config, model),
             transform=tft.TFTransformOutput(self.transform_graph).transform_features_layer(),
             rows=tf.lookup.StaticHashTable(numbered, default_value=-1),
-            item_vectors=lookout.knowledge.item_vectors,
+            item_vectors=index.vectors,
         )
         count = tf.constant(min(self.config.serving.default_k, len(self.catalogue)))
 
         @tf.function(reduce_retracing=True, autograph=False)
         def describe(inputs: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-            evidence = lookout.look(reader.read(inputs))
+            request = reader.read(inputs)
+            evidence = lookout.look(request, index.scores(request.queries))
             rows = lookout.candidates(evidence, evidence.towers, count)
             return lookout.features(evidence, rows), rows
 
@@ -153,5 +155,5 @@ def _price_levels(catalogue: Catalogue) -> Table:
     scaled: Any = catalogue.features.get(schema.FEATURE_PRICE)
     if scaled is None:
         return np.full(len(catalogue), np.nan, np.float32)
-    bucket = catalogue.features[schema.FEATURE_PRICE_BUCKET]
+    bucket: Any = catalogue.features[schema.FEATURE_PRICE_BUCKET]
     return np.where(bucket > 0, scaled, np.nan).astype(np.float32)
