@@ -31,7 +31,7 @@ def sort_key(case: Case) -> str:
 def expected_case(
     built: BucketExamples, rows: list[tables.Row], visitor: str, moment: int, start: int, **given: Any
 ) -> Case:
-    history = tables.expected_history(rows, visitor, moment, built.bucket.config.features.history.length)
+    history = tables.expected_history(rows, visitor, moment, built.bucket.config.history_length)
     seen = tables.seen_before(built.bucket.config, rows, visitor, start)
     return {
         "warm": bool(seen),
