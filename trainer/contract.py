@@ -19,6 +19,7 @@ EXCLUDE, INCLUDE, K, CANDIDATES = "exclude_item_ids", "include_item_ids", "k", "
 CATEGORIES, EXCLUDE_CATEGORIES, BRANDS = "categories", "exclude_categories", "brands"
 MIN_PRICE, MAX_PRICE, IN_STOCK = "min_price", "max_price", "in_stock_only"
 BOOST_ITEMS, BOOSTS = "boost_item_ids", "boosts"
+RATING, PRICE = "rating", "price"
 DIVERSITY, MAX_PER_CATEGORY = "diversity", "max_per_category"
 _MAX_INT32 = 2**31 - 1
 
@@ -67,12 +68,15 @@ class SignatureContract:
         return {"inputs": inputs, "outputs": {port.name: port.describe() for port in self.outputs}}
 
 
-def signature_contracts(config: Config, columns: Collection[str] = ()) -> dict[str, SignatureContract]:
+def signature_contracts(
+    config: Config, columns: Collection[str] = (), heads: Collection[str] = ()
+) -> dict[str, SignatureContract]:
     """Lists the signatures of a shop's model by name, `serving_default` being `recommend`.
 
     Args:
       config: the shop; without `features.query` there is no `search`, and no input `query`.
       columns: of price, brand, category and stock those that the shop's items have: requests filter by them.
+      heads: of rating and price those that the model has: `rank` answers them.
     """
     user = Port(schema.RAW_USER_ID, "string", 1, 'who asks; "" for an anonymous visitor')
     optional_user = Port(user.name, user.dtype, 1, user.meaning, "")
@@ -89,7 +93,7 @@ def signature_contracts(config: Config, columns: Collection[str] = ()) -> dict[s
         SignatureContract(RECOMMEND, (user, *moment, *optional_query, *answer), ranked),
         SignatureContract(SIMILAR_ITEMS, (item, *answer), ranked),
         SignatureContract(EMBED_ITEMS, _item_ports(), (vectors,)),
-        SignatureContract(RANK, (user, candidates, *moment, *optional_query, *filters), (scores,)),
+        SignatureContract(RANK, (user, candidates, *moment, *optional_query, *filters), (scores, *_head_ports(heads))),
     ]
     if config.features.query:
         contracts.append(SignatureContract(SEARCH, (query, optional_user, *moment, *answer), ranked))
@@ -224,6 +228,15 @@ def _ranked_ports() -> tuple[Port, ...]:
         Port("scores", "float32", 2, "their scores, descending where diversity is 0; minus infinity where padded"),
         Port("titles", "string", 2, 'their titles; "" pads'),
     )
+
+
+def _head_ports(heads: Collection[str]) -> tuple[Port, ...]:
+    """What else is predicted of each candidate."""
+    meanings = {
+        RATING: "the stars, 1 to 5, that the customer would give each candidate; 0 for an unknown or filtered item",
+        PRICE: "what the customer would pay for each candidate, by what it is and not by what it costs; 0 as before",
+    }
+    return tuple(Port(name, "float32", 2, meaning) for name, meaning in meanings.items() if name in heads)
 
 
 def _item_ports() -> tuple[Port, ...]:

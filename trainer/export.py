@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 import json
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import tensorflow as tf
 from pipeline.config import Config
 from trainer import contract
 from trainer.catalogue import Catalogue
+from trainer.heads.head import LearnedHead
 from trainer.ranking_stage import RankingStage
 from trainer.request_reader import Towers
 from trainer.rules.attributes import read_attributes
@@ -36,6 +38,7 @@ class Learned:
       catalogue: the items, in the order of the model's rows.
       item_vectors: [items, dim], what `model.item_vectors` gives for the whole catalogue.
       stage: scores candidates again; None leaves the towers' scores.
+      heads: what `rank` answers beside the scores, by name.
       refitted: whether all this has learned from the validation window too.
     """
 
@@ -43,6 +46,7 @@ class Learned:
     catalogue: Catalogue
     item_vectors: npt.NDArray[np.float32]
     stage: RankingStage | None = None
+    heads: Mapping[str, LearnedHead] = field(default_factory=dict)
     refitted: bool = False
 
 
@@ -73,7 +77,7 @@ def export_model(
     period = _period(tables_dir)
     graphs = (event_transform_graph, item_transform_graph)
     served = _served_model(config, learned, graphs, tables_dir, contract.learned_until(config, period[1]))
-    contracts = contract.signature_contracts(config, served.filterable)
+    contracts = contract.signature_contracts(config, served.filterable, served.heads)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     tf.saved_model.save(served, str(partial), signatures=build_signatures(served, config))
@@ -98,6 +102,7 @@ def _served_model(
         event_transform_graph=graphs[0],
         item_transform_graph=graphs[1],
         stage=learned.stage,
+        heads=learned.heads,
     )
 
 

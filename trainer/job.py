@@ -7,7 +7,7 @@ import hashlib
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import tensorflow as tf
 from pipeline.config import Config
 from trainer.catalogue import Catalogue, read_catalogue
 from trainer.export import Learned, export_model
+from trainer.heads.head import LearnedHead
 from trainer.inputs import EventExamples, read_examples
 from trainer.phase import Phase, TrainedModel
 from trainer.ranking_stage import RankingStage
@@ -76,11 +77,19 @@ class TrainingJob:
             board=Path(self.fn_args.model_run_dir),
         ).run()
 
-    def export(self, trained: TrainedModel, folder: Path, stage: RankingStage | None, *, refitted: bool) -> None:
-        """Writes the SavedModel of towers, which may know the validation window, and their ranking stage, if any."""
+    def export(
+        self,
+        trained: TrainedModel,
+        folder: Path,
+        stage: RankingStage | None,
+        heads: Mapping[str, LearnedHead],
+        *,
+        refitted: bool,
+    ) -> None:
+        """Writes the SavedModel of towers, which may know the validation window, their ranking stage and heads."""
         export_model(
             folder,
-            Learned(trained.model, self.catalogue, trained.item_vectors, stage, refitted),
+            Learned(trained.model, self.catalogue, trained.item_vectors, stage, heads, refitted),
             event_transform_graph=self.fn_args.transform_output,
             item_transform_graph=self.fn_args.custom_config["item_transform_graph"],
             tables_dir=self.fn_args.custom_config["tables"],

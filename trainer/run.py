@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config import parse_config
+from trainer.heads.windows import HeadTrainer
 from trainer.job import read_job, scratch_columns
 from trainer.ranking.windows import StageTrainer
 from trainer.tuning import settings
@@ -22,7 +23,7 @@ def run_fn(fn_args: Any) -> None:
 
     First a model learns from everything before the validation window and stops by that window. With
     `training.refit` a second one then learns from the validation window too, for as many epochs. With
-    `ranking.enabled` each gets a ranking stage, which learns from windows that are over.
+    `ranking.enabled` each gets a ranking stage and heads, which learn from windows that are over.
 
     Args:
       fn_args: TFX's arguments. `custom_config` holds `config` (JSON), `item_examples`, `item_transform_graph`,
@@ -43,9 +44,11 @@ def run_fn(fn_args: Any) -> None:
         stages = StageTrainer(job, first)
         refitted = final is not first
         stage = stages.final(final) if refitted else stages.judged()
-        job.export(final, Path(fn_args.serving_model_dir), stage, refitted=refitted)
+        heads = HeadTrainer(job, first.item_texts)
+        found = heads.final() if refitted else heads.judged()
+        job.export(final, Path(fn_args.serving_model_dir), stage, found, refitted=refitted)
         if job.has_test_window or not refitted:
             shutil.copytree(fn_args.serving_model_dir, fn_args.eval_model_dir, dirs_exist_ok=True)
         else:
-            job.export(first, Path(fn_args.eval_model_dir), stages.judged(), refitted=False)
+            job.export(first, Path(fn_args.eval_model_dir), stages.judged(), heads.judged(), refitted=False)
     shutil.rmtree(job.checkpoints, ignore_errors=True)

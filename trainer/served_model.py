@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -10,8 +12,10 @@ import tensorflow_transform as tft
 
 from pipeline import schema
 from pipeline.config import Config
+from trainer import contract
 from trainer.answers import Answers
 from trainer.catalogue import Catalogue
+from trainer.heads.head import LearnedHead
 from trainer.index import ExactIndex, row_table
 from trainer.ranking_stage import RankingStage
 from trainer.request_reader import RequestReader, Tensors, TextReader, Towers, Transform, numbers
@@ -32,6 +36,7 @@ class ServedModel(tf.Module):
       event_transform_graph: folder of the Transform step's output for events.
       item_transform_graph: the same for items.
       stage: scores the candidates of `recommend` and `rank` again; None leaves them as the towers score them.
+      heads: what `rank` answers beside the scores, by name.
     """
 
     def __init__(
@@ -46,6 +51,7 @@ class ServedModel(tf.Module):
         event_transform_graph: str,
         item_transform_graph: str,
         stage: RankingStage | None = None,
+        heads: Mapping[str, LearnedHead] | None = None,
     ) -> None:
         super().__init__(name="aisle")
         if len(catalogue) != len(item_vectors):
@@ -71,7 +77,7 @@ class ServedModel(tf.Module):
         self._answers = Answers(
             catalogue, attributes, index=self.index, rows=self._rows, popularity=popularity, stage=stage
         )
-        self.filterable = attributes.known
+        self.filterable, self.heads = attributes.known, dict(heads or {})
         # No signature answers these two; the evaluation compares the items of a list by them.
         self.item_ids, self.item_vectors = self._answers.ids, self.index.vectors
 
@@ -106,7 +112,10 @@ class ServedModel(tf.Module):
     def rank(self, inputs: Tensors) -> Tensors:
         """Answers `rank`."""
         request = self._requests.read(inputs)
-        return {"scores": self._answers.scores_of(request, self._requests.silent(request))}
+        scores = self._answers.scores_of(request, self._requests.silent(request))
+        rows = self._rows.lookup(inputs[contract.CANDIDATES])
+        further = {name: tf.where(scores > -np.inf, head(request, rows), 0.0) for name, head in self.heads.items()}
+        return {"scores": scores, **further}
 
     def transform_request(self, inputs: Tensors) -> Tensors:
         """Computes the transformed features of requests, by the transform graph of the training events."""

@@ -34,7 +34,7 @@ def build_signatures(served: ServedModel, config: Config) -> dict[str, Any]:
         contract.EMBED_ITEMS: served.embed_items,
         contract.RANK: served.rank,
     }
-    contracts = contract.signature_contracts(config, served.filterable)
+    contracts = contract.signature_contracts(config, served.filterable, served.heads)
     functions = {
         name: _signature(each, answers[name]) for name, each in contracts.items() if name != contract.SERVING_DEFAULT
     }

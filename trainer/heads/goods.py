@@ -69,7 +69,7 @@ def describe_goods(attributes: ItemAttributes, texts: Floats | None) -> Goods:
     )
 
 
-def medians(values: npt.NDArray[np.floating], groups: Rows) -> npt.NDArray[np.float64]:
+def medians(values: npt.NDArray[np.float64], groups: Rows) -> npt.NDArray[np.float64]:
     """Computes the median of the known values of each group, NaN where there are none, [groups]."""
     found = np.full(int(groups.max(initial=-1)) + 1, np.nan)
     for group in np.unique(groups[np.isfinite(values)]):
@@ -77,7 +77,7 @@ def medians(values: npt.NDArray[np.floating], groups: Rows) -> npt.NDArray[np.fl
     return found
 
 
-def medians_of_others(values: npt.NDArray[np.floating], groups: Rows) -> npt.NDArray[np.float64]:
+def medians_of_others(values: npt.NDArray[np.float64], groups: Rows) -> npt.NDArray[np.float64]:
     """Computes for each place the median of the other known values of its group.
 
     Args:

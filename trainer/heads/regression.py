@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -135,10 +136,9 @@ def plainest(squares: Sequence[Floats]) -> int:
 
 def fit(pairs: Pairs, recipe: Recipe, config: RankingConfig, seed: int) -> Regression:
     """Learns from all pairs, at least one, as a recipe says."""
-    linear, network = Linear(pairs.features, pairs.rest, recipe.penalty), None
-    for _, network in zip(range(recipe.epochs), _trained(pairs, linear, config, seed), strict=False):
-        pass
-    return Regression(linear, network)
+    linear = Linear(pairs.features, pairs.rest, recipe.penalty)
+    networks = list(itertools.islice(_trained(pairs, linear, config, seed), recipe.epochs))
+    return Regression(linear, networks[-1] if networks else None)
 
 
 def rmse(predicted: Floats, targets: Floats) -> float:

@@ -50,10 +50,12 @@ class Taste(tf.Module):
     Args:
       goods: the items.
       events: of any type before the moment.
+      length: newest events of a history that are read.
     """
 
-    def __init__(self, goods: Goods, events: Interactions) -> None:
+    def __init__(self, goods: Goods, events: Interactions, length: int) -> None:
         super().__init__(name="taste")
+        self._length = length
         self.items, self.category_count = len(goods), goods.category_count
         self.dearness = _constant(goods.dearness, "dearness")
         self.around = _constant(goods.around, "around")
@@ -64,9 +66,9 @@ class Taste(tf.Module):
 
     def look(self, request: Request) -> Met:
         """Sums up the histories of a batch."""
-        rows = request.history_rows
+        rows = request.history_rows[:, : self._length]
         known = (rows >= 0)[..., tf.newaxis]
-        steps = tf.equal(request.history_types[..., tf.newaxis], list(STEPS))
+        steps = tf.equal(request.history_types[:, : self._length, tf.newaxis], list(STEPS))
         kinds = tf.cast(tf.concat([known & steps, known], axis=-1), tf.float32)
         rows = tf.maximum(rows, 0)
         dear = tf.gather(self.dearness, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -84,7 +85,11 @@ class HeadTraining:
             request = self._diary.request(users, start, length)
             rows, values = happened.of(users)
             there, items = rows >= 0, tf.constant(np.maximum(rows, 0))
-            read = head.features(request, head.taste.look(request), items), head.start(items), head.rival(request, items)
+            read = (
+                head.features(request, head.taste.look(request), items),
+                head.start(items),
+                head.rival(request, items),
+            )
             features, starts, rivals = (column.numpy()[there] for column in read)
             parts.append(Pairs(features, starts, rivals, values[there].astype(np.float32)))
         return join(parts)
@@ -92,7 +97,7 @@ class HeadTraining:
     def _learn(self, name: str, end: int) -> LearnedHead | None:
         ranking, seed = self.config.ranking, self.config.seed
         edges = [end - number * ranking.window_days * DAY for number in range(ranking.head_windows + 1)]
-        found = [self.pairs(name, start, stop) for stop, start in zip(edges, edges[1:], strict=False)]
+        found = [self.pairs(name, start, stop) for stop, start in itertools.pairwise(edges)]
         windows = [window for window in found if window is not None]
         head = self._head(name, end)
         if head is None or not windows:
@@ -105,7 +110,7 @@ class HeadTraining:
                 recipe = choose(join(windows[recent:]), join(windows[:recent]), ranking, seed)
             regression = fit(join(windows), recipe, ranking, seed)
         _LOG.info(
-            "the %s head: %d pairs of %d windows, %d epochs, penalty %g; error in the last %d, held out: %.4g, rival %.4g",
+            "the %s head: %d pairs of %d windows, %d epochs, penalty %g; error in the last %d: %.4g, rival %.4g",
             *(name, sum(map(len, windows)), len(windows), recipe.epochs, recipe.penalty, recent),
             *(recipe.error, recipe.rival_error),
         )
@@ -118,10 +123,10 @@ class HeadTraining:
     def _head(self, name: str, moment: int) -> Head | None:
         """Makes a head as of a moment; None if nothing is known then."""
         past = self.events.before(moment)
+        taste = Taste(self.goods, past, self.config.ranking.history_length)
         if name == PRICE:
-            known = np.isfinite(self.goods.levels).any()
-            return PriceHead(Taste(self.goods, past), self.goods) if known else None
-        return RatingHead(Taste(self.goods, past), past) if len(ratings(past)) else None
+            return PriceHead(taste, self.goods) if np.isfinite(self.goods.levels).any() else None
+        return RatingHead(taste, past) if len(ratings(past)) else None
 
 
 @dataclass(frozen=True)
