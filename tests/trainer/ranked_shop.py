@@ -13,6 +13,7 @@ from pipeline import schema
 from pipeline.config import Config
 from trainer.interactions import Interactions
 from trainer.ranking.knowledge import Knowledge, Wares
+from trainer.ranking.pair_features import Evidence, gather_evidence
 from trainer.ranking_stage import Request
 
 USERS, ITEMS, DIM = 24, 30, 5
@@ -61,8 +62,7 @@ def knowledge_of(bought: Interactions, config: Config, *, texts: bool = True) ->
     prices[0] = np.nan
     vectors = generator.normal(size=(bought.items, 8)).astype(np.float32)
     vectors[1::2] = vectors[::2][: len(vectors[1::2])] + 0.1
-    towers = generator.normal(size=(bought.items, DIM)).astype(np.float32)
-    return Knowledge(bought, Wares(prices, vectors if texts else None), towers, config.ranking)
+    return Knowledge(bought, Wares(prices, vectors if texts else None), config.ranking)
 
 
 def random_histories(seed: int, lines: int = 7, longest: int = 20) -> list[list[Event]]:
@@ -92,3 +92,14 @@ def request_of(histories: Sequence[Sequence[Event]], *, seed: int = 3, width: in
         history_types=tf.constant([[event[1] for event in line] for line in padded], tf.string, shape),
         history_ages_days=tf.constant([[event[2] for event in line] for line in padded], tf.float32, shape),
     )
+
+
+def tower_scores(request: Request, items: int = ITEMS) -> tf.Tensor:
+    """What towers might say of every item, [batch, items]."""
+    vectors = np.random.default_rng(8).normal(size=(items, DIM)).astype(np.float32)
+    return tf.matmul(request.queries, vectors, transpose_b=True)
+
+
+def evidence_of(request: Request, knowledge: Knowledge) -> Evidence:
+    """All that is known of requests."""
+    return gather_evidence(request, tower_scores(request, knowledge.items), knowledge, ("purchase",))

@@ -7,11 +7,19 @@ import numpy as np
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ranked_shop import ITEMS, knowledge_of, random_histories, random_interactions, ranked_config, request_of
+from ranked_shop import (
+    ITEMS,
+    evidence_of,
+    knowledge_of,
+    random_histories,
+    random_interactions,
+    ranked_config,
+    request_of,
+)
 
 from trainer.ranking.candidates import propose
 from trainer.ranking.knowledge import Knowledge
-from trainer.ranking.pair_features import TOGETHER, Evidence, gather_evidence
+from trainer.ranking.pair_features import TOGETHER, Evidence
 
 LINES = 7
 
@@ -22,10 +30,10 @@ def shop(**candidates: Any) -> tuple[Knowledge, Any]:
     return knowledge_of(random_interactions(), ranked_config(candidates=candidates)), config.candidates
 
 
-def evidence_of(knowledge: Knowledge, seed: int) -> tuple[Evidence, list[set[int]]]:
+def asked(knowledge: Knowledge, seed: int) -> tuple[Evidence, list[set[int]]]:
     histories = random_histories(seed, LINES)
     own = [{row for row, kind, _ in line if kind == "purchase" and row >= 0} for line in histories]
-    return gather_evidence(request_of(histories), knowledge, ("purchase",)), own
+    return evidence_of(request_of(histories), knowledge), own
 
 
 def proposed(evidence: Evidence, knowledge: Knowledge, allowed: np.ndarray, count: int, config: Any) -> list[list[int]]:
@@ -47,7 +55,7 @@ def test_each_once_nothing_forbidden_and_enough(
     seed: int, share: float, count: int, sizes: tuple[int, int, int, int]
 ) -> None:
     knowledge, config = shop(**dict(zip(("tower", "copurchase", "popular", "history"), sizes, strict=True)))
-    evidence, own = evidence_of(knowledge, seed)
+    evidence, own = asked(knowledge, seed)
     allowed = np.random.default_rng(seed).random((LINES, ITEMS)) < share
     for line, rows in enumerate(proposed(evidence, knowledge, allowed, count, config)):
         assert len(set(rows)) == len(rows)
@@ -62,7 +70,7 @@ def test_each_once_nothing_forbidden_and_enough(
 
 def test_all_that_is_allowed_where_the_answer_needs_all() -> None:
     knowledge, config = shop(tower=1, copurchase=0, popular=0, history=0)
-    evidence, _ = evidence_of(knowledge, 5)
+    evidence, _ = asked(knowledge, 5)
     allowed = np.random.default_rng(1).random((LINES, ITEMS)) < 0.6
     found = proposed(evidence, knowledge, allowed, ITEMS, config)
     assert found == [np.flatnonzero(line).tolist() for line in allowed]
@@ -71,7 +79,7 @@ def test_all_that_is_allowed_where_the_answer_needs_all() -> None:
 def test_each_source_proposes_its_best() -> None:
     everything = np.ones((LINES, ITEMS), bool)
     knowledge, config = shop(tower=1, copurchase=3, popular=0, history=0)
-    evidence, own = evidence_of(knowledge, 2)
+    evidence, own = asked(knowledge, 2)
     towers, votes = evidence.towers.numpy(), evidence.votes.numpy()[:, TOGETHER].reshape(LINES, ITEMS)
     for line, rows in enumerate(proposed(evidence, knowledge, everything, 1, config)):
         fresh = [
@@ -79,7 +87,7 @@ def test_each_source_proposes_its_best() -> None:
         ]
         assert set(rows) == {int(np.argmax(towers[line])), *fresh[:3]}
     knowledge, config = shop(tower=1, copurchase=0, popular=4, history=0)
-    evidence, _ = evidence_of(knowledge, 2)
+    evidence, _ = asked(knowledge, 2)
     popular = _most_bought_last_month()
     for line, rows in enumerate(proposed(evidence, knowledge, everything, 1, config)):
         assert set(rows) == {int(np.argmax(towers[line])), *popular[:4]}
@@ -96,6 +104,6 @@ def _most_bought_last_month() -> list[int]:
 def test_of_a_long_history_the_newest_items_are_proposed() -> None:
     knowledge, config = shop(tower=1, copurchase=0, popular=0, history=2)
     history = [(4, "purchase", 1.0), (9, "view", 1.5), (4, "purchase", 2.0), (7, "purchase", 3.0), (8, "purchase", 4.0)]
-    evidence = gather_evidence(request_of([history]), knowledge, ("purchase",))
+    evidence = evidence_of(request_of([history]), knowledge)
     [rows] = proposed(evidence, knowledge, np.ones((1, ITEMS), bool), 1, config)
     assert set(rows) == {4, 7, int(np.argmax(evidence.towers[0]))}

@@ -3,10 +3,20 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from ranked_shop import ITEMS, Event, knowledge_of, random_histories, random_interactions, ranked_config, request_of
+from ranked_shop import (
+    ITEMS,
+    Event,
+    evidence_of,
+    knowledge_of,
+    random_histories,
+    random_interactions,
+    ranked_config,
+    request_of,
+    tower_scores,
+)
 
 from trainer.ranking.knowledge import Knowledge
-from trainer.ranking.pair_features import feature_names, gather_evidence, pair_features, stack
+from trainer.ranking.pair_features import feature_names, pair_features, stack
 from trainer.ranking.stage import Lookout
 from trainer.ranking_stage import Request
 
@@ -21,7 +31,7 @@ def knowledge() -> Knowledge:
 def features_of(request: Request, knowledge: Knowledge) -> dict[str, np.ndarray]:
     """Features of every item, [batch, items]."""
     rows = tf.constant(np.tile(EVERY, (request.queries.shape[0], 1)))
-    found = pair_features(gather_evidence(request, knowledge, ("purchase",)), knowledge, rows)
+    found = pair_features(evidence_of(request, knowledge), knowledge, rows)
     return {name: column.numpy() for name, column in found.items()}
 
 
@@ -54,7 +64,7 @@ def test_candidates_do_not_change_each_other(knowledge: Knowledge) -> None:
     request = request_of(random_histories(8))
     all_of_them = features_of(request, knowledge)
     rows = np.array([[5, 2, 29, 2]] * request.queries.shape[0])
-    some = pair_features(gather_evidence(request, knowledge, ("purchase",)), knowledge, tf.constant(rows))
+    some = pair_features(evidence_of(request, knowledge), knowledge, tf.constant(rows))
     assert_same(
         {name: values[:, rows[0]] for name, values in all_of_them.items()}, {n: v.numpy() for n, v in some.items()}
     )
@@ -121,10 +131,10 @@ def test_what_the_customer_did_with_the_candidate(knowledge: Knowledge) -> None:
     assert found["own_due_by_item"][4] == pytest.approx(5 / max(found["item_interval_days"][4], 1.0))
 
 
-def test_tower_scores_are_products_of_vectors(knowledge: Knowledge) -> None:
+def test_tower_scores_beside_those_of_all_items(knowledge: Knowledge) -> None:
     request = request_of(random_histories(0))
     found = features_of(request, knowledge)
-    scores = request.queries.numpy() @ knowledge.item_vectors.numpy().T
+    scores = tower_scores(request).numpy()
     np.testing.assert_allclose(found["tower"], scores, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(found["tower_behind_best"], scores.max(1, keepdims=True) - scores, atol=1e-5)
     deviation = (scores - scores.mean(1, keepdims=True)) / scores.std(1, keepdims=True)
@@ -146,5 +156,8 @@ def test_only_the_newest_events_are_read() -> None:
     lookout = Lookout(knowledge_of(random_interactions(), config), config)
     history: list[Event] = [(place, "purchase", float(place)) for place in range(6)]
     rows = tf.constant(EVERY[np.newaxis])
-    long, short = (lookout.features(lookout.look(request_of([each])), rows) for each in (history, history[:3]))
+    long, short = (
+        lookout.features(lookout.look(request, tower_scores(request)), rows)
+        for request in (request_of([history]), request_of([history[:3]]))
+    )
     np.testing.assert_array_equal(long, short)
