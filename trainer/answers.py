@@ -83,7 +83,7 @@ class Answers(tf.Module):
         selection = Selection.read(inputs, self._index.size)
         weights = self._boosts.weights(inputs)
         towers = self._index.scores(queries)
-        evidence = None if request is None or self._stage is None else self._stage.look(request, towers)
+        evidence = self._look(request, towers)
         scores = self._spoken_for(towers, inputs, silent)
         allowed = boosted(tf.where(self._filters.allowed(inputs, banned), scores, -np.inf), weights)
         # Equal scores keep the order in which they come: the catalogue's.
@@ -93,9 +93,7 @@ class Answers(tf.Module):
             found = self._stage.scores(evidence, rows)
             found = boosted(tf.where(rows >= 0, found, -np.inf), weights, rows)
         rows, found = selection.select(rows, found, vectors=self._index.vectors, path_of=self._filters.path_of)
-        if known is not None:
-            rows, found = tf.where(known[:, tf.newaxis], rows, NO_ROW), tf.where(known[:, tf.newaxis], found, -np.inf)
-        return self._named(rows, found)
+        return self._named(*(rows, found) if known is None else _only(known, rows, found))
 
     def scores_of(self, request: Request, silent: tf.Tensor) -> tf.Tensor:
         """Scores the candidates [batch, n] of `rank`, minus infinity for unknown items and those that are filtered."""
@@ -105,6 +103,9 @@ class Answers(tf.Module):
         if self._stage is not None:
             scores = self._stage.scores(self._stage.look(request, self._index.scores(request.queries)), rows)
         return tf.where((rows >= 0) & cells_of(self._filters.allowed(inputs), rows), scores, -np.inf)
+
+    def _look(self, request: Request | None, towers: tf.Tensor) -> Any:
+        return None if request is None or self._stage is None else self._stage.look(request, towers)
 
     def _named(self, rows: tf.Tensor, scores: tf.Tensor) -> Tensors:
         ids, titles = (tf.gather(texts, rows + 1) for texts in (self.ids, self._titles))
@@ -141,6 +142,11 @@ class Answers(tf.Module):
 
         needed, others = tf.cond(selection.capped, enough_of_each, none)
         return tf.concat([needed, pool(others)], axis=1)
+
+
+def _only(known: tf.Tensor, rows: tf.Tensor, scores: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Empties the lines [batch] that are not known."""
+    return tf.where(known[:, tf.newaxis], rows, NO_ROW), tf.where(known[:, tf.newaxis], scores, -np.inf)
 
 
 def _without(scores: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
