@@ -81,10 +81,10 @@ def preprocess_items(inputs: Tensors, custom_config: dict[str, Any]) -> Tensors:
     config = _config_of(custom_config)
     features = config.features.item
     outputs = {name: tf.identity(inputs[name]) for name in (schema.RAW_ITEM_ID, "title")}
-    text = joined_text([inputs[name] for name in features.text])
-    outputs[schema.FEATURE_TEXT] = text
-    if config.encoder.kind == "keras_nlp":
-        outputs[schema.FEATURE_TEXT_TOKENS] = token_ids(text, config.encoder)
+    if features.text:
+        text = outputs[schema.FEATURE_TEXT] = joined_text([inputs[name] for name in features.text])
+        if config.encoder.kind == "keras_nlp":
+            outputs[schema.FEATURE_TEXT_TOKENS] = token_ids(text, config.encoder)
     if features.brand:
         outputs[schema.FEATURE_BRAND] = _vocabulary_index(inputs["brand"], schema.VOCABULARY_BRAND)
     if features.category:
@@ -144,8 +144,6 @@ def clock(timestamps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
 
 def joined_text(parts: list[tf.Tensor]) -> tf.Tensor:
     """Joins the texts of an item by single spaces, category paths without their separators: string `[batch, 1]`."""
-    if not parts:
-        raise ValueError("features.item.text is empty; name at least one of " + ", ".join(schema.RAW_ITEM_TEXTS))
     text = tf.strings.join(parts, separator=" ")
     text = tf.strings.regex_replace(text, schema.CATEGORY_SEPARATOR, " ")
     return tf.strings.strip(tf.strings.regex_replace(text, r"\s+", " "))

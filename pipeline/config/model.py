@@ -32,7 +32,9 @@ class ItemFeaturesConfig(Section):
     """What the item tower reads."""
 
     id: bool = pydantic.Field(True, description="learn a vector for each item that has training events")
-    text: tuple[str, ...] = pydantic.Field(("title", "brand", "category"), description="columns joined for the encoder")
+    text: tuple[str, ...] = pydantic.Field(
+        ("title", "brand", "category"), description="columns joined for the encoder; none: no text"
+    )
     brand: bool = True
     category: bool = True
     price: bool = True

@@ -291,3 +291,6 @@ def test_what_the_configuration_switches_off_is_not_there() -> None:
     history = {"history_item_ids", "history_types", "history_ages"}
     assert made == history | {"user_id", "timestamp", "query", *LABELS}
     assert set(preprocessing.preprocess_items(items, settings)) == {"item_id", "title", "text"}
+    silent = {"item": {"brand": False, "category": False, "price": False, "text": []}}
+    settings = {"config": tables.make_config(features=silent).model_dump_json()}
+    assert set(preprocessing.preprocess_items(items, settings)) == {"item_id", "title"}
