@@ -81,7 +81,7 @@ def request_of(histories: Sequence[Sequence[Event]], *, seed: int = 3, width: in
     """Requests with these histories; `width` pads them further. A line's query vector depends on its place only."""
     width = max(map(len, histories), default=0) if width is None else width
     padded = [[*history, *[(-1, "", 0.0)] * (width - len(history))] for history in histories]
-    queries = np.random.default_rng(seed).normal(size=(99, DIM)).astype(np.float32)[: len(histories)]
+    queries = np.random.default_rng(seed).normal(size=(len(histories), DIM)).astype(np.float32)
     shape = (len(histories), width)
     return Request(
         queries=tf.constant(queries),
