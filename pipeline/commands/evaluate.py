@@ -29,6 +29,8 @@ _LIST_WORDS = {
     "calibration": "calibration {:.2f}",
 }
 
+_HEAD_CELLS = (("model", "{:.3f}", "-"), ("trivial", "{:.3f}", "-"), ("gain", "{:+.3f}", " to "))
+
 
 @click.command(epilog="Example: aisle evaluate examples/simulated.yaml --set gate.metric=recall@20")
 @config_argument
@@ -129,6 +131,9 @@ def _print(report: dict[str, Any], console: Console) -> None:
     )
     for name, found in report["tables"].items():
         _print_table(name, found, report["gate"]["metric"], console)
+    for head in report["heads"]:
+        values = [_cell(head[name], form, between) for name, form, between in _HEAD_CELLS]
+        _say(console, f"{head['head']}, {head['measure']}: {values[0]}, {head['rival']} {values[1]}, gain {values[2]}")
     before = report["gate"]["predecessor"]
     if before and before["reason"]:
         _say(console, f"the last blessed model {before['version']} took no part: {before['reason']}")

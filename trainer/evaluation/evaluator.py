@@ -12,6 +12,7 @@ from pipeline.config import Config, parse_config
 from trainer.baselines import QUICK, RANKERS, Ranker, create_rankers
 from trainer.cases import read_cases
 from trainer.evaluation.contest import Contest, Progress, Shop
+from trainer.evaluation.heads import HeadJudge
 from trainer.evaluation.items import Items, read_items
 from trainer.evaluation.predecessor import open_predecessor
 from trainer.evaluation.report import write_reports
@@ -60,7 +61,12 @@ def evaluate(
     predecessor = open_predecessor(last_blessed_dirs, log.end) if config.gate.last_blessed else None
     contest = Contest(config, items, rankers, ExportedModel(model_dir), predecessor)
     tables = contest.run(cases, Shop(tables_dir, log.end, log.item_counts()), on_progress)
+    start, days = find_window(config, window)
+    judge = HeadJudge(
+        contest.model, items.ids, tables_dir, config, (start, start + days * SECONDS_A_DAY), contest.level
+    )
     report = contest.verdict(tables, window) | _frame(config, window, items) | _findings(tables)
+    report["heads"] = judge.judge(cases)
     write_reports(report, report_dir)
     return report
 

@@ -32,8 +32,8 @@ class Met:
       tastes: [batch, kinds, n] sums of the items' taste vectors.
       items: [batch x items, kinds] events with each item.
       categories: [batch x categories, kinds] events with each category.
-      dearness: [batch, kinds] sums of how dear the items were, of those that are priced.
-      priced: [batch, kinds] events with items that are priced.
+      dearness: [batch x categories, kinds] sums of how dear the items were, of those that are priced.
+      priced: [batch x categories, kinds] events with items that are priced.
     """
 
     counts: tf.Tensor
@@ -71,6 +71,7 @@ class Taste(tf.Module):
         steps = tf.equal(request.history_types[:, : self._length, tf.newaxis], list(STEPS))
         kinds = tf.cast(tf.concat([known & steps, known], axis=-1), tf.float32)
         rows = tf.maximum(rows, 0)
+        categories = tf.gather(self._categories, rows)
         dear = tf.gather(self.dearness, rows)
         is_priced = tf.math.is_finite(dear)
         dear = tf.where(is_priced, dear, 0.0)
@@ -78,9 +79,9 @@ class Taste(tf.Module):
             counts=tf.reduce_sum(kinds, axis=1),
             tastes=tf.einsum("bnt,bnd->btd", kinds, tf.gather(self._vectors, rows)),
             items=_by_cell(kinds, rows, self.items),
-            categories=_by_cell(kinds, tf.gather(self._categories, rows), self.category_count),
-            dearness=tf.einsum("bnt,bn->bt", kinds, dear),
-            priced=tf.einsum("bnt,bn->bt", kinds, tf.cast(is_priced, tf.float32)),
+            categories=_by_cell(kinds, categories, self.category_count),
+            dearness=_by_cell(kinds * dear[..., tf.newaxis], categories, self.category_count),
+            priced=_by_cell(kinds * tf.cast(is_priced, tf.float32)[..., tf.newaxis], categories, self.category_count),
         )
 
     def likeness(self, met: Met, rows: tf.Tensor) -> list[tf.Tensor]:
@@ -100,14 +101,19 @@ class Taste(tf.Module):
         return [*tf.unstack(own, num=len(KINDS), axis=-1), *tf.unstack(share, num=len(KINDS), axis=-1)]
 
     def spending(self, met: Met, rows: tf.Tensor) -> list[tf.Tensor]:
-        """How dear within their categories other items were that were met, by kind of event, [batch, C] each."""
-        own = _cells(met.items, rows, self.items)
-        dear = tf.gather(self.dearness, rows)[..., tf.newaxis]
-        is_priced = tf.math.is_finite(dear)
-        sums = met.dearness[:, tf.newaxis] - tf.where(is_priced, own * dear, 0.0)
-        counts = met.priced[:, tf.newaxis] - tf.where(is_priced, own, 0.0)
-        found = tf.where(counts > 0, sums / (counts + _FEW), MISSING)
+        """How dear within theirs the items of other categories were that were met, by kind of event, [batch, C] each.
+
+        The item's own category stays out, as its price is in the median of that.
+        """
+        categories = tf.gather(self._categories, rows)
+        sums, counts = (self._elsewhere(table, categories) for table in (met.dearness, met.priced))
+        found = tf.where(counts > 0.5, sums / (counts + _FEW), MISSING)
         return tf.unstack(found, num=len(KINDS), axis=-1)
+
+    def _elsewhere(self, table: tf.Tensor, categories: tf.Tensor) -> tf.Tensor:
+        """Sums up all categories but those given [batch, C], to [batch, C, kinds]."""
+        total = tf.reduce_sum(tf.reshape(table, [-1, self.category_count, len(KINDS)]), axis=1)
+        return total[:, tf.newaxis] - _cells(table, categories, self.category_count)
 
     def activity(self, met: Met, rows: tf.Tensor) -> list[tf.Tensor]:
         """How much was met at all, by kind of event, [batch, C] each."""
