@@ -10,6 +10,7 @@ from ranked_shop import ITEMS, Event, random_histories, request_of
 from trainer.ranking.purchases import Purchases, customer_columns, sum_up, visit_counts
 
 PRICES = np.where(np.arange(ITEMS) % 4 == 0, np.nan, np.arange(ITEMS) / 7 - 1).astype(np.float32)
+UNPRICED: list[list[Event]] = [[(0, "purchase", 1.0), (4, "purchase", 1.0)], [(1, "purchase", 2.0)]]
 EMPTY: dict[str, list[list[Event]]] = {
     "no event at all": [[], [], []],
     "only unknown items": [[(-1, "purchase", 1.0)], []],
@@ -54,8 +55,8 @@ def slow_customer(pairs: dict[int, list[float]], names: list[str]) -> dict[str, 
         "customer_lines": len(every),
         "customer_idle_days": min(every),
         "customer_age_days": max(every),
-        "customer_price": np.mean(levels) if levels else 0.0,
-        "customer_price_spread": np.std(levels) if levels else 0.0,
+        "customer_price": np.mean(levels) if levels else np.nan,
+        "customer_price_spread": np.std(levels) if levels else np.nan,
         "customer_rebuys": sum(count > 1 for count in orders) / len(pairs),
         "customer_orders_per_item": sum(orders) / len(pairs),
         "customer_tries": sum(max(ages) <= 90 for ages in pairs.values()) / recent if recent else 0.0,
@@ -93,6 +94,12 @@ def test_histories_are_summed_up_as_loops_do(seed: int) -> None:
 
 def test_pads_change_nothing() -> None:
     check(random_histories(1), width=33)
+
+
+def test_the_price_level_of_a_customer_whose_items_have_none_is_missing() -> None:
+    check(UNPRICED)
+    _, customers = purchases_of(UNPRICED)
+    assert np.isnan(customers["customer_price"]).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("histories", EMPTY.values(), ids=EMPTY)

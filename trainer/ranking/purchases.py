@@ -84,8 +84,9 @@ def customer_columns(request: Request, bought: Purchases, prices: tf.Tensor, ite
     level = tf.gather(prices, bought.cells % items)
     priced = tf.cast(tf.math.is_finite(level), tf.float32)
     level = tf.where(priced > 0, level, 0.0)
-    mean = tf.math.divide_no_nan(total(level), total(priced))
-    spread = tf.math.divide_no_nan(total(level * level), total(priced)) - mean * mean
+    # Of customers whose items have no price nothing is known either: 0 / 0 is `MISSING`.
+    mean = total(level) / total(priced)
+    spread = total(level * level) / total(priced) - mean * mean
     young = tf.cast(values["first_days"] <= _NEW_DAYS, tf.float32)
     recent = tf.cast(values["last_days"] <= _NEW_DAYS, tf.float32)
     columns = {
