@@ -1,0 +1,131 @@
+"""What the stage learns from is what it is asked when it is served."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from ranked_shop import END, TYPES, interactions_of
+from served_shop import ServedShop, served_config
+from shop_tables import CASE_SCHEMA, DAY, case
+
+from pipeline.config import Config
+from trainer.cases import case_inputs
+from trainer.checkpoints import Progress
+from trainer.exported_model import ExportedModel
+from trainer.phase import TrainedModel
+from trainer.ranking.stage import TwoStage
+from trainer.ranking.training import PastWindow, RankingTraining
+
+CONFIG = served_config(ranking={"hidden": [8], "epochs": 2, "ensemble": 2, "history_length": 9, "dropout": 0.0})
+ITEMS, CUSTOMERS = 48, 12
+
+
+def cases_table() -> pa.Table:
+    """Requests with histories of several lengths, some longer than the stage reads, with items that are not known."""
+    generator = np.random.default_rng(4)
+    cases = []
+    for number in range(CUSTOMERS):
+        length = (0, 3, 8, 14)[number % 4]
+        met = {
+            "history_item_ids": [f"i{row:05}" for row in generator.integers(ITEMS + 3, size=length)],
+            "history_event_types": generator.choice(TYPES, length).tolist(),
+            "history_ages_days": np.sort(generator.integers(0, 40, length) / 2).tolist(),
+        }
+        truth = [f"i{row:05}" for row in generator.integers(ITEMS, size=2)]
+        cases.append(case(user_id=f"u{number}", timestamp=END, truth=truth, country="DE", **met))
+    return pa.table({field.name: [each[field.name] for each in cases] for field in CASE_SCHEMA}, schema=CASE_SCHEMA)
+
+
+def towers_of(shop: ServedShop) -> TrainedModel:
+    texts = np.random.default_rng(6).normal(size=(ITEMS, 4)).astype(np.float32)
+    return TrainedModel(shop.model, shop.item_vectors, texts, Progress())
+
+
+def training_of(shop: ServedShop, config: Config = CONFIG) -> RankingTraining:
+    generator = np.random.default_rng(5)
+    events = generator.integers([0, 0, 1], [24, ITEMS, 99], (300, 3)) * [1, 1, DAY]
+    bought = interactions_of(events.tolist(), items=ITEMS)
+    return RankingTraining(config, shop.catalogue, bought, shop.event_graph)
+
+
+@pytest.fixture(scope="module")
+def learned(served_shop: ServedShop) -> TwoStage:
+    towers = towers_of(served_shop)
+    before = [np.array(variable) for variable in towers.model.variables]
+    stage = training_of(served_shop).learn([PastWindow(cases_table(), towers)], towers, END)
+    assert stage is not None
+    for variable, value in zip(towers.model.variables, before, strict=True):
+        np.testing.assert_array_equal(np.array(variable), value)
+    return stage
+
+
+@pytest.fixture(scope="module")
+def served(served_shop: ServedShop, learned: TwoStage, tmp_path_factory: pytest.TempPathFactory) -> ExportedModel:
+    folder: Path = tmp_path_factory.mktemp("ranked") / "model"
+    served_shop.export(folder, stage=learned, config=CONFIG)
+    return ExportedModel(str(folder))
+
+
+def expected_scores(shop: ServedShop, stage: TwoStage) -> np.ndarray:
+    """Scores by the path of the training: every item is a candidate here, [cases, items]."""
+    lists = training_of(shop)._lists(PastWindow(cases_table(), towers_of(shop)))
+    assert np.diff(lists.starts).tolist() == [ITEMS] * CUSTOMERS
+    odds = np.mean([network(lists.features).numpy() for network in stage._networks], axis=0)
+    return odds.reshape(CUSTOMERS, ITEMS)
+
+
+def asked() -> dict[str, Any]:
+    return case_inputs(cases_table(), CONFIG.features.context)
+
+
+def test_recommend_scores_as_the_training_does(
+    served_shop: ServedShop, learned: TwoStage, served: ExportedModel
+) -> None:
+    expected = expected_scores(served_shop, learned)
+    answer = served.ask("recommend", {**asked(), "k": [ITEMS]})
+    rows = np.array([[int(each[1:]) for each in line] for line in answer["item_ids"]])
+    assert (np.sort(rows, axis=1) == np.arange(ITEMS)).all()
+    np.testing.assert_allclose(answer["scores"], np.take_along_axis(expected, rows, axis=1), rtol=1e-3, atol=1e-3)
+    assert (np.diff(answer["scores"], axis=1) <= 0).all()
+    assert np.std(expected, axis=1).min() > 0.01
+
+
+def test_rank_scores_as_recommend_does_whatever_stands_beside(
+    served_shop: ServedShop, learned: TwoStage, served: ExportedModel
+) -> None:
+    candidates = ["i00040", "unknown", "i00003", "i00003"]
+    scores = served.ask("rank", {**asked(), "candidate_item_ids": [candidates] * CUSTOMERS})["scores"]
+    expected = expected_scores(served_shop, learned)
+    np.testing.assert_allclose(scores[:, [0, 2, 3]], expected[:, [40, 3, 3]], rtol=1e-3, atol=1e-3)
+    assert (scores[:, 1] == -np.inf).all()
+
+
+def test_a_request_alone_is_answered_as_in_a_batch(served: ExportedModel) -> None:
+    together = served.ask("recommend", {**asked(), "k": [ITEMS]})
+    for line in (0, 3, 6):
+        one = {name: values[line : line + 1] for name, values in asked().items()}
+        alone = served.ask("recommend", {**one, "k": [ITEMS]})
+        np.testing.assert_allclose(alone["scores"][0], together["scores"][line], rtol=1e-4, atol=1e-4)
+
+
+def test_the_same_seed_learns_the_same_weights(served_shop: ServedShop, learned: TwoStage) -> None:
+    towers = towers_of(served_shop)
+    again = training_of(served_shop).learn([PastWindow(cases_table(), towers)], towers, END)
+    assert again is not None
+    assert len(again._weights) == len(learned._weights) > 10
+    for one, other in zip(again._weights, learned._weights, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_without_a_window_or_without_a_hit_there_is_no_stage(
+    served_shop: ServedShop, caplog: pytest.LogCaptureFixture
+) -> None:
+    towers, training = towers_of(served_shop), training_of(served_shop)
+    table = cases_table()
+    nothing = pa.array([["gone"]] * len(table), pa.list_(pa.string()))
+    gone = table.set_column(table.schema.get_field_index("truth"), "truth", nothing)
+    assert training.learn([], towers, END) is None
+    assert training.learn([PastWindow(gone, towers)], towers, END) is None
+    assert sum("the towers rank alone" in record.getMessage() for record in caplog.records) == 2
