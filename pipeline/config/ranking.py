@@ -8,7 +8,6 @@ import pydantic
 
 from pipeline.config.tables import Section
 
-
 Head = Literal["purchase", "rating", "price"]
 
 
@@ -41,7 +40,7 @@ class RankingConfig(Section):
     cross_rank: int = pydantic.Field(32, ge=1, description="rank of their weights")
     hidden: tuple[int, ...] = pydantic.Field((128, 64), description="widths of the deep part")
     dropout: float = pydantic.Field(0.1, ge=0, lt=1)
-    learning_rate: float = pydantic.Field(0.001, gt=0)
+    learning_rate: float = pydantic.Field(0.002, gt=0)
     weight_decay: float = pydantic.Field(1e-4, ge=0)
     epochs: int = pydantic.Field(3, ge=1)
     batch_requests: int = pydantic.Field(
