@@ -7,6 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.config.ranking import past_name
+
 DAY = 86_400
 
 CASE_SCHEMA = pa.schema(
@@ -60,10 +62,15 @@ def case(**values: Any) -> dict[str, Any]:
 
 
 def write_cases(
-    folder: Path, *, validation: Sequence[Mapping[str, Any]] = (), test: Sequence[Mapping[str, Any]] = ()
+    folder: Path,
+    *,
+    validation: Sequence[Mapping[str, Any]] = (),
+    test: Sequence[Mapping[str, Any]] = (),
+    past: Sequence[Sequence[Mapping[str, Any]]] = (),
 ) -> None:
-    """Writes validation.parquet and test.parquet."""
+    """Writes validation.parquet and test.parquet, and a file for each past window, the newest first."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, cases in (("validation", validation), ("test", test)):
+    older = [(past_name(number), cases) for number, cases in enumerate(past, start=1)]
+    for name, cases in (("validation", validation), ("test", test), *older):
         columns = {field.name: [each[field.name] for each in cases] for field in CASE_SCHEMA}
         pq.write_table(pa.table(columns, schema=CASE_SCHEMA), folder / f"{name}.parquet")

@@ -55,14 +55,20 @@ def transformed(graph: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, An
     return [{name: features[name][place] for name in features} for place in range(len(rows))]
 
 
-def arguments(shop: ServedShop, folder: Path, test: bool, **training: Any) -> Arguments:
-    """Writes examples and cases; the validation window's labels are the items 0 to 3 only."""
+def arguments(shop: ServedShop, folder: Path, test: bool, *, ranking: Any = None, **training: Any) -> Arguments:
+    """Writes examples and cases; the validation window's labels are the items 0 to 3 only.
+
+    With a test window one past window has cases too, and without a ranking stage none has a file.
+    """
     tree = json.loads(shop.config.model_dump_json())
     tree["training"] |= {"batch_size": 32, "epochs": 2, **training}
+    tree["ranking"] |= {"windows": 2, "history_length": 12, "hidden": [8], "epochs": 1, **(ranking or {})}
     tree["gate"] |= {"metric": "ndcg@5"}
     late = [raw_event(number, 4) | {"timestamp": FIRST + 30 * DAY + number} for number in range(20)]
     cases = [case(user_id=f"u{user}", timestamp=FIRST + 20 * DAY, truth=[f"i{user:05}"]) for user in range(9)]
-    write_cases(folder / "cases", validation=cases, test=cases if test else ())
+    older = [each | {"timestamp": FIRST + DAY} for each in cases] if test else []
+    past = [older, []] if tree["ranking"]["enabled"] else []
+    write_cases(folder / "cases", validation=cases, test=cases if test else (), past=past)
     (folder / "items" / "Split-train").mkdir(parents=True)
     write(folder / "items" / "Split-train" / "1.gz", transformed(shop.item_graph, [raw_item(r) for r in range(ITEMS)]))
     events = [raw_event(number, ITEMS) for number in range(64)]
@@ -81,6 +87,12 @@ def arguments(shop: ServedShop, folder: Path, test: bool, **training: Any) -> Ar
         train_files=[write(folder / "train.gz", transformed(shop.event_graph, events))],
         eval_files=[write(folder / "late.gz", transformed(shop.event_graph, late))],
     )
+
+
+def ranking_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the log says of ranking stages, without the networks' epochs."""
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("trainer.ranking")]
+    return [line.removeprefix("ranking: ") for line in lines if "epoch" not in line]
 
 
 class KilledError(RuntimeError):
@@ -118,6 +130,10 @@ def test_without_a_test_window_the_judged_model_has_not_seen_the_validation_wind
         "final: goes on after epoch 1",
         "final: epoch 2",
     ]
+    assert ranking_lines(caplog) == [
+        "9 requests of 1 windows, 432 candidates",
+        "no past window has a customer with a purchase to learn from; the towers rank alone",
+    ]
     ranked = [ExportedModel(path).ask("recommend", REQUEST) for path in (given.serving_model_dir, given.eval_model_dir)]
     assert not np.array_equal(ranked[0]["scores"], ranked[1]["scores"])
     assert not list((tmp_path / "checkpoints").iterdir())
@@ -126,11 +142,16 @@ def test_without_a_test_window_the_judged_model_has_not_seen_the_validation_wind
 
 
 def test_with_a_test_window_the_final_model_is_the_judged_one_and_always_the_same(
-    served_shop: ServedShop, tmp_path: Path
+    served_shop: ServedShop, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     given = arguments(served_shop, tmp_path, test=True, epochs=1)
     given.hyperparameters = {"values": {"model.dimension": 8, "features.history.used": 2}}
-    run_fn(given)
+    with caplog.at_level(logging.INFO, "trainer"):
+        run_fn(given)
+    assert ranking_lines(caplog) == [
+        "towers as they would have been on 2020-09-14",
+        "18 requests of 2 windows, 864 candidates",
+    ]
     vectors = ExportedModel(given.serving_model_dir).item_vectors(["i00001", "i00002"])
     assert vectors is not None
     assert vectors.shape == (2, 8)
@@ -142,6 +163,24 @@ def test_with_a_test_window_the_final_model_is_the_judged_one_and_always_the_sam
     again = ExportedModel(given.serving_model_dir).ask("recommend", REQUEST)
     assert np.array_equal(first["scores"], again["scores"])
     assert np.array_equal(first["item_ids"], again["item_ids"])
+
+
+def test_without_a_ranking_stage_the_towers_rank(
+    served_shop: ServedShop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = arguments(served_shop, tmp_path, test=False, ranking={"enabled": False}, epochs=1, refit=False)
+    with caplog.at_level(logging.INFO, "trainer"):
+        run_fn(given)
+    assert ranking_lines(caplog) == []
+    served, judged = (ExportedModel(path) for path in (given.serving_model_dir, given.eval_model_dir))
+    request = REQUEST | {"history_item_ids": tf.constant([["i00003", "i00001"]])}
+    answer, same = served.ask("recommend", request), judged.ask("recommend", request)
+    assert np.array_equal(answer["scores"], same["scores"])
+    # Products of a query vector with 48 vectors of 16 numbers, which no second model has touched.
+    vectors = served.item_vectors([each.decode() for each in answer["item_ids"][0]])
+    assert vectors is not None
+    query = np.linalg.lstsq(vectors, answer["scores"][0], rcond=None)[0]
+    np.testing.assert_allclose(vectors @ query, answer["scores"][0], atol=1e-4)
 
 
 def test_cases_become_features_of_the_query_tower(served_shop: ServedShop, tmp_path: Path) -> None:
