@@ -23,7 +23,7 @@ import tensorflow_recommenders as tfrs
 Loss = Callable[..., tf.Tensor]
 
 
-def retrieval_loss(temperature: float) -> Loss:
+def retrieval_loss(temperature: float, hard_negatives: int | None = None) -> Loss:
     """Makes the retrieval loss with temperature, logQ correction and removal of accidental hits.
 
     The logQ correction is that of Yi et al., Sampling-bias-corrected neural modeling for large corpus item
@@ -31,6 +31,7 @@ def retrieval_loss(temperature: float) -> Loss:
 
     Args:
       temperature: what dot products are divided by.
+      hard_negatives: of each row, only so many negatives count, those with the highest corrected logits; None is all.
 
     Returns:
       A function of `queries` [batch, dim], `candidates` [batch, dim], `candidate_ids` [batch],
@@ -42,6 +43,7 @@ def retrieval_loss(temperature: float) -> Loss:
         loss=tf.keras.losses.CategoricalCrossentropy(from_logits=True, reduction=tf.keras.losses.Reduction.NONE),
         temperature=temperature,
         remove_accidental_hits=True,
+        num_hard_negatives=hard_negatives,
     )
 
     # The task relies on autograph, which Keras 3 does not apply to a `compute_loss`. Only the task itself is converted:

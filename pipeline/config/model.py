@@ -112,6 +112,9 @@ class TrainingConfig(Section):
         default_factory=lambda: {"purchase": 1.0},
         description="event type: weight in the loss; types that are not listed are history, not labels",
     )
+    hard_negatives: int | None = pydantic.Field(
+        None, ge=1, description="learn from the hardest so many negatives of each batch row only; all without"
+    )
     logq: bool = pydantic.Field(True, description="take back that popular items are negatives more often")
     refit: bool = pydantic.Field(True, description="train again with the validation weeks before the push")
     max_examples: int | None = pydantic.Field(None, ge=1, description="learn from the newest so many examples only")

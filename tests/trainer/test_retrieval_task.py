@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from trainer.tasks.retrieval import RetrievalTask, sampling_probabilities
 
 
-def oracle(values: dict[str, np.ndarray | None], temperature: float) -> float:
+def oracle(values: dict[str, np.ndarray | None], temperature: float, hard: int | None = None) -> float:
     """The loss as the papers say it, row by row; without probabilities it is the plain softmax."""
     queries, items, rows, probabilities, weights = values.values()
     correction = 0.0 * rows if probabilities is None else np.log(probabilities)
@@ -17,7 +17,8 @@ def oracle(values: dict[str, np.ndarray | None], temperature: float) -> float:
     for place in range(len(queries)):
         logits = items @ queries[place] / temperature - correction
         accidental = (rows == rows[place]) & (np.arange(len(rows)) != place)
-        logits = logits[~accidental]
+        others = np.sort(logits[~accidental & (np.arange(len(rows)) != place)])[::-1][:hard]
+        logits = np.append(others, logits[place])
         positive = items[place] @ queries[place] / temperature - correction[place]
         shift = logits.max()
         total += weights[place] * (shift + np.log(np.exp(logits - shift).sum()) - positive)
@@ -38,8 +39,8 @@ def batch(seed: int, size: int = 12, items: int = 6) -> dict[str, np.ndarray]:
     }
 
 
-def loss(values: dict[str, np.ndarray | None], temperature: float) -> float:
-    task = RetrievalTask(temperature)
+def loss(values: dict[str, np.ndarray | None], temperature: float, hard: int | None = None) -> float:
+    task = RetrievalTask(temperature, hard)
     probabilities = values["probabilities"]
 
     @tf.function
@@ -55,12 +56,14 @@ def loss(values: dict[str, np.ndarray | None], temperature: float) -> float:
     return float(run())
 
 
+@pytest.mark.parametrize("hard", [None, 1, 3])
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), temperature=st.sampled_from([0.05, 0.3, 1.0]), logq=st.booleans())
-def test_the_loss_is_the_oracles(seed: int, temperature: float, logq: bool) -> None:
+def test_the_loss_is_the_oracles(seed: int, temperature: float, logq: bool, hard: int | None) -> None:
     values = batch(seed)
     values |= {} if logq else {"probabilities": None}
-    assert loss(values, temperature) == pytest.approx(oracle(values, temperature), rel=1e-5, abs=1e-5)
+    expected = oracle(values, temperature, hard)
+    assert loss(values, temperature, hard) == pytest.approx(expected, rel=1e-5, abs=1e-5)
 
 
 def test_the_correction_takes_from_popular_negatives_and_gives_to_rare_ones() -> None:

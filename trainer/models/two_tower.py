@@ -78,7 +78,7 @@ class TwoTower(keras.Model):
             seed=config.seed + 2,
             **shared,
         )
-        self.task = RetrievalTask(model.temperature)
+        self.task = RetrievalTask(model.temperature, config.training.hard_negatives)
         self.logq = config.training.logq
         self._id_places = self._place_ids(counts)
         self._tables: TrainingTables | None = None

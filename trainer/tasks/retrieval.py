@@ -16,13 +16,14 @@ class RetrievalTask:
     rare ones: the logQ correction takes that back. Where an item is in the batch twice it is not its own negative.
     """
 
-    def __init__(self, temperature: float) -> None:
+    def __init__(self, temperature: float, hard_negatives: int | None = None) -> None:
         """Makes the task.
 
         Args:
           temperature: what scores are divided by; the vectors are of length 1, so scores lie in [-1, 1].
+          hard_negatives: negatives of each row that count, those that come nearest; None is all of the batch.
         """
-        self._loss = tfrs_adapter.retrieval_loss(temperature)
+        self._loss = tfrs_adapter.retrieval_loss(temperature, hard_negatives)
 
     def __call__(
         self,
