@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ EXCLUDE, INCLUDE, K, CANDIDATES = "exclude_item_ids", "include_item_ids", "k", "
 CATEGORIES, EXCLUDE_CATEGORIES, BRANDS = "categories", "exclude_categories", "brands"
 MIN_PRICE, MAX_PRICE, IN_STOCK = "min_price", "max_price", "in_stock_only"
 BOOST_ITEMS, BOOSTS = "boost_item_ids", "boosts"
-RATING, PRICE = "rating", "price"
+PURCHASE, RATING, PRICE = "purchase", "rating", "price"
 DIVERSITY, MAX_PER_CATEGORY = "diversity", "max_per_category"
 _MAX_INT32 = 2**31 - 1
 
@@ -107,6 +107,7 @@ def describe_model(
     *,
     items: int,
     dimension: int,
+    heads: Sequence[str],
     period: tuple[int, int],
     now: datetime.datetime,
 ) -> dict[str, Any]:
@@ -117,6 +118,7 @@ def describe_model(
       contracts: what `signature_contracts` lists.
       items: size of the catalogue.
       dimension: width of the vectors.
+      heads: what is predicted of customer and item; without a ranking stage not even the purchase.
       period: first and last event that the pipeline saw, seconds since 1970 UTC.
       now: the moment of the export.
     """
@@ -132,6 +134,7 @@ def describe_model(
         "dimension": dimension,
         "items": items,
         "event_types": list(schema.EVENT_TYPES),
+        "heads": list(heads),
         "context": list(config.features.context),
         "holiday_country": config.features.holiday_country,
         "encoder": {"kind": encoder.kind, "preset": encoder.preset, "mode": encoder.mode},

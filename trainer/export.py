@@ -83,7 +83,10 @@ def export_model(
     tf.saved_model.save(served, str(partial), signatures=build_signatures(served, config))
     write_warmup(partial, learned.catalogue, contracts, config)
     size, moment = learned.item_vectors.shape, now or datetime.datetime.now(datetime.UTC)
-    described = contract.describe_model(config, contracts, items=size[0], dimension=size[1], period=period, now=moment)
+    heads = ([] if learned.stage is None else [contract.PURCHASE]) + list(learned.heads)
+    described = contract.describe_model(
+        config, contracts, items=size[0], dimension=size[1], heads=heads, period=period, now=moment
+    )
     _finish(partial, folder, described)
 
 

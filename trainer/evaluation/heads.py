@@ -13,19 +13,19 @@ from pipeline import schema
 from pipeline.config import Config
 from trainer import contract, metrics
 from trainer.cases import RECOMMEND, Cases, case_inputs, padded
+from trainer.contract import PRICE, PURCHASE, RATING
 from trainer.event_log import EventLog
 from trainer.exported_model import ExportedModel
 from trainer.heads.diary import ITEM_EVENTS, Diary
-from trainer.heads.goods import Goods, describe_goods, medians
+from trainer.heads.goods import Goods, describe_goods, medians_of_others
 from trainer.heads.stars import ratings, star_biases
-from trainer.heads.training import PRICE, RATING, Targets, targets_of
+from trainer.heads.training import Targets, targets_of
 from trainer.interactions import Interactions
 from trainer.rules.attributes import read_attributes
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-PURCHASE = "purchase"
 _USERS = 128
 _MOST_CASES = 512  # asked for purchases; where there are more, they are thinned out evenly
 _CANDIDATES = 100
@@ -63,15 +63,15 @@ class HeadJudge:
           `gain`, which is how much smaller the model's error is.
         """
         found: list[dict[str, Any] | None] = []
-        if self.config.ranking.enabled:
+        heads = self.model.contract.get("heads", [])
+        if PURCHASE in heads:
             found.append(self._purchases(cases.of_task(RECOMMEND)))
-        outputs = self.model.contract["signatures"][contract.RANK]["outputs"]
-        if {RATING, PRICE} & set(outputs):
+        if {RATING, PRICE} & set(heads):
             log = EventLog(self.tables_dir, self.item_ids, end=self.window[1], event_types=ITEM_EVENTS)
             goods = describe_goods(read_attributes(self.tables_dir, self.item_ids), None)
-            if RATING in outputs:
+            if RATING in heads:
                 found.append(self._ratings(log.interactions, goods))
-            if PRICE in outputs:
+            if PRICE in heads:
                 found += self._prices(log.interactions, goods)
         return [entry for entry in found if entry is not None]
 
@@ -111,14 +111,18 @@ class HeadJudge:
         past, targets = events.before(self.window[0]), self._happened(PRICE, events, goods)
         if not len(targets.rows):
             return []
-        usual = medians(goods.levels.astype(np.float64), goods.categories)[goods.categories]
+        usual = medians_of_others(goods.levels.astype(np.float64), goods.categories)
         usual = np.where(np.isfinite(usual), usual, np.nanmedian(goods.levels))
         errors = _squares(targets, np.log(self._asked(PRICE, events, targets)), usual[targets.rows])
         new = ~np.isin(targets.rows, targets_of(PRICE, past, goods, self.config).rows)
-        found = [self._entry(PRICE, "category median", "RMSE of log price", errors, np.sqrt)]
+        found = [self._entry(PRICE, "median of the category's other items", "RMSE of log price", errors, np.sqrt)]
         if new.sum() >= _FEW:
             name = f"{PRICE}, items not sold before"
-            found.append(self._entry(name, "category median", "RMSE of log price", errors.where(new), np.sqrt))
+            found.append(
+                self._entry(
+                    name, "median of the category's other items", "RMSE of log price", errors.where(new), np.sqrt
+                )
+            )
         return found
 
     def _happened(self, name: str, events: Interactions, goods: Goods) -> Targets:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 Floats = npt.NDArray[np.float32]
 
-PENALTIES = (3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0)  # the plainest first
+PENALTIES = (10000.0, 3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0, 3.0)  # the plainest first
 _FARTHEST = 4.0  # standard deviations
 
 

@@ -22,6 +22,7 @@ _MOST_EPOCHS, _PATIENCE = 40, 8
 _BATCH = 256
 _RATE, _DECAY, _CLIP = 0.003, 0.01, 1.0
 _SMALL = {"embedding": 4, "cross_layers": 1, "cross_rank": 8, "hidden": (32,), "dropout": 0.2}
+_COLUMNS = ("features", "starts", "rivals", "targets", "rows")
 _QUIET = 0.1  # of the network's usual start: it begins as nearly nothing
 
 
@@ -34,15 +35,27 @@ class Pairs:
       starts: float32 [pairs], what is predicted without anything learned.
       rivals: float32 [pairs], what the trivial rival predicts.
       targets: float32 [pairs].
+      rows: int64 [pairs], the items.
     """
 
     features: Floats
     starts: Floats
     rivals: Floats
     targets: Floats
+    rows: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def where(self, keep: npt.NDArray[np.bool_]) -> Pairs:
+        """Returns the pairs where `keep` [pairs] is true."""
+        return Pairs(**{name: getattr(self, name)[keep] for name in _COLUMNS})
+
+    def few_of_each_item(self, most: int) -> Pairs:
+        """Returns at most so many pairs of each item, the first ones."""
+        order = np.argsort(self.rows, kind="stable")
+        starts = np.searchsorted(self.rows[order], self.rows[order])
+        return self.where(np.isin(np.arange(len(self)), order[np.arange(len(order)) - starts < most]))
 
     @property
     def rest(self) -> Floats:
@@ -89,33 +102,41 @@ class Regression(tf.Module):
 
 def join(parts: Sequence[Pairs]) -> Pairs:
     """Puts pairs of several windows together, at least one part."""
-    names = ("features", "starts", "rivals", "targets")
-    return Pairs(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+    return Pairs(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS})
 
 
-def choose(pairs: Pairs, held_out: Pairs, config: RankingConfig, seed: int) -> Recipe:
+def choose(pairs: Pairs, held_out: Pairs, config: RankingConfig, seed: int, *, by_item: bool = False) -> Recipe:
     """Finds the penalty and the number of epochs that are best for pairs that are not learned from.
 
     Args:
       pairs: to learn from, at least one.
-      held_out: later ones, at least one.
+      held_out: others, at least one.
       config: of the ranking stage, whose network is made in a smaller version.
       seed: of the network.
+      by_item: whether every item of the held-out pairs counts once, however often it is there.
     """
     features = tf.constant(held_out.features)
+    items = np.unique(held_out.rows, return_inverse=True)[1] if by_item else np.arange(len(held_out))
+    counts = np.bincount(items)
+
+    def squares_of(predicted: Floats) -> Floats:
+        found: Floats = (np.bincount(items, np.square(predicted - held_out.rest)) / counts).astype(np.float32)
+        return found
+
     linears = [Linear(pairs.features, pairs.rest, penalty) for penalty in PENALTIES]
-    squares = [np.square(linear(features).numpy() - held_out.rest) for linear in linears]
+    squares = [squares_of(linear(features).numpy()) for linear in linears]
     place = plainest(squares)
     linear, squares = linears[place], [squares[place]]
     base = linear(features).numpy()
     for network in _trained(pairs, linear, config, seed):
-        squares.append(np.square(base + network(features).numpy() - held_out.rest))
+        squares.append(squares_of(base + network(features).numpy()))
         best = int(np.argmin([each.mean() for each in squares]))
         if len(squares) > min(best + _PATIENCE, _MOST_EPOCHS):
             break
     epochs = plainest(squares)
     error = float(np.sqrt(squares[epochs].mean()))
-    return Recipe(PENALTIES[place], epochs, error, rmse(held_out.rivals, held_out.targets))
+    rival = float(np.sqrt(squares_of(held_out.rivals - held_out.starts).mean()))
+    return Recipe(PENALTIES[place], epochs, error, rival)
 
 
 def plainest(squares: Sequence[Floats]) -> int:

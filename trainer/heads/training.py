@@ -14,22 +14,23 @@ import tensorflow as tf
 
 from pipeline import schema
 from pipeline.config import Config
+from trainer.contract import PRICE, RATING
 from trainer.device import deterministic_ops
 from trainer.heads.diary import DAY, Diary
 from trainer.heads.goods import Goods
-from trainer.heads.head import Head, LearnedHead
+from trainer.heads.head import Head, LearnedHead, Newcomers
 from trainer.heads.price import PriceHead
 from trainer.heads.rating import RatingHead
-from trainer.heads.regression import Pairs, Recipe, choose, fit, join
+from trainer.heads.regression import Pairs, Recipe, Regression, choose, fit, join
 from trainer.heads.stars import ratings
 from trainer.heads.taste import Taste
 from trainer.interactions import Interactions
 
 _LOG = logging.getLogger(__name__)
 
-RATING, PRICE = "rating", "price"
 _USERS = 128
 _HELD_OUT_SHARE = 0.25
+_FEW = 4  # pairs of an item, where all items shall count alike
 
 Rows = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -91,11 +92,11 @@ class HeadTraining:
                 head.rival(request, items),
             )
             features, starts, rivals = (column.numpy()[there] for column in read)
-            parts.append(Pairs(features, starts, rivals, values[there].astype(np.float32)))
+            parts.append(Pairs(features, starts, rivals, values[there].astype(np.float32), rows[there]))
         return join(parts)
 
     def _learn(self, name: str, end: int) -> LearnedHead | None:
-        ranking, seed = self.config.ranking, self.config.seed
+        ranking, training = self.config.ranking, self.config.training
         edges = [end - number * ranking.window_days * DAY for number in range(ranking.head_windows + 1)]
         found = [self.pairs(name, start, stop) for stop, start in itertools.pairwise(edges)]
         windows = [window for window in found if window is not None]
@@ -103,18 +104,28 @@ class HeadTraining:
         if head is None or not windows:
             _LOG.warning("the %s head is left out: no past window has anything for it to learn from", name)
             return None
-        recent = max(1, round(_HELD_OUT_SHARE * len(windows)))
-        recipe = Recipe()
-        with deterministic_ops(self.config.training.deterministic and not self.config.training.xla):
-            if recent < len(windows):
-                recipe = choose(join(windows[recent:]), join(windows[:recent]), ranking, seed)
-            regression = fit(join(windows), recipe, ranking, seed)
+        pairs = join(windows)  # the newest first
+        newest = sum(map(len, windows[: max(1, round(_HELD_OUT_SHARE * len(windows)))]))
+        with deterministic_ops(training.deterministic and not training.xla):
+            regression = self._fit(name, pairs, np.arange(len(pairs)) < newest)
+            if name != PRICE:
+                return LearnedHead(head, regression)
+            # What was paid for an item may be learned by heart; where nothing was, it has to be told by the others.
+            few = pairs.few_of_each_item(_FEW)
+            some = np.random.default_rng(self.config.seed).random(len(self.goods)) < _HELD_OUT_SHARE
+            unsold = self._fit(f"{name} (of items not sold yet)", few, some[few.rows], by_item=True)
+        return LearnedHead(head, regression, Newcomers(np.isin(np.arange(len(self.goods)), pairs.rows), unsold))
+
+    def _fit(self, name: str, pairs: Pairs, held_out: npt.NDArray[np.bool_], *, by_item: bool = False) -> Regression:
+        """Chooses by the pairs that are held out, then learns from all."""
+        ranking, seed, recipe = self.config.ranking, self.config.seed, Recipe()
+        if held_out.any() and not held_out.all():
+            recipe = choose(pairs.where(~held_out), pairs.where(held_out), ranking, seed, by_item=by_item)
         _LOG.info(
-            "the %s head: %d pairs of %d windows, %d epochs, penalty %g; error in the last %d: %.4g, rival %.4g",
-            *(name, sum(map(len, windows)), len(windows), recipe.epochs, recipe.penalty, recent),
-            *(recipe.error, recipe.rival_error),
+            "the %s head: %d pairs, %d of them held out: penalty %g, %d epochs, error %.4g, rival's %.4g",
+            *(name, len(pairs), held_out.sum(), recipe.penalty, recipe.epochs, recipe.error, recipe.rival_error),
         )
-        return LearnedHead(head, regression)
+        return fit(pairs, recipe, ranking, seed)
 
     @cached_property
     def _diary(self) -> Diary:
