@@ -10,10 +10,10 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pipeline import schema
+from trainer.towers.embedding import SMALL, small_embedding
 
 # How often an item is shown as if it were new: about four times an epoch, and at most every other time.
 _NEW_SHOWN, _NEW_SHARE = 4.0, 0.5
-_SMALL = 0.02
 
 
 class ItemTower(keras.layers.Layer):
@@ -48,15 +48,15 @@ class ItemTower(keras.layers.Layer):
         seed: int,
     ) -> None:
         super().__init__(name="item_tower")
-        small, penalty = keras.initializers.RandomNormal(stddev=_SMALL), keras.regularizers.L2(l2)
+        small, penalty = keras.initializers.RandomNormal(stddev=SMALL), keras.regularizers.L2(l2)
         self.dimension = dimension
         self.seeds = keras.random.SeedGenerator(seed)
         self.ids, self._new_shares = None, None
         if id_counts is not None:
-            self.ids = _embedding(len(id_counts) + 1, dimension, "item_id", l2)
+            self.ids = small_embedding(len(id_counts) + 1, dimension, "item_id", l2)
             shares = np.minimum(_NEW_SHARE, _NEW_SHOWN / np.maximum(id_counts, 1))
             self._new_shares = tf.constant(np.concatenate([[0.0], shares]), tf.float32)
-        self.tables = {name: _embedding(size, dimension, name, l2) for name, size in sorted(sizes.items())}
+        self.tables = {name: small_embedding(size, dimension, name, l2) for name, size in sorted(sizes.items())}
         self.price = keras.layers.Dense(dimension, kernel_initializer=small, name="price") if price else None
         self.base = self.add_weight(name="base", shape=(dimension,), initializer=small)
         self.hidden_layers = [keras.layers.Dense(width, "gelu", kernel_regularizer=penalty) for width in hidden]
@@ -99,13 +99,3 @@ class ItemTower(keras.layers.Layer):
             state = self.dropout(layer(state), training=training)
         vectors = total + self.residual(state)
         return tf.math.l2_normalize(tf.cast(vectors, tf.float32), axis=-1)
-
-
-def _embedding(size: int, dimension: int, name: str, l2: float) -> keras.layers.Embedding:
-    return keras.layers.Embedding(
-        size,
-        dimension,
-        embeddings_initializer=keras.initializers.RandomNormal(stddev=_SMALL),
-        embeddings_regularizer=keras.regularizers.L2(l2),
-        name=name,
-    )

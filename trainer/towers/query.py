@@ -8,11 +8,11 @@ import keras
 import tensorflow as tf
 
 from pipeline import schema
+from trainer.towers.embedding import SMALL, small_embedding
 from trainer.towers.history import HistoryPooling
 
 # Share of the training examples from which each part is taken away, so that answers without it make sense.
 HISTORY_DROPOUT, CONTEXT_DROPOUT, QUERY_DROPOUT, USER_DROPOUT = 0.1, 0.1, 0.1, 0.3
-_SMALL = 0.02
 
 
 class QueryTower(keras.layers.Layer):
@@ -47,12 +47,12 @@ class QueryTower(keras.layers.Layer):
         seed: int,
     ) -> None:
         super().__init__(name="query_tower")
-        small, penalty = keras.initializers.RandomNormal(stddev=_SMALL), keras.regularizers.L2(l2)
+        small, penalty = keras.initializers.RandomNormal(stddev=SMALL), keras.regularizers.L2(l2)
         self.seeds = keras.random.SeedGenerator(seed)
         self.history = history
         self.query = query
-        self.tables = {name: self._embedding(size, dimension, name, l2) for name, size in sorted(context.items())}
-        self.users = self._embedding(user_buckets + 1, dimension, "user", l2) if user_buckets else None
+        self.tables = {name: small_embedding(size, dimension, name, l2) for name, size in sorted(context.items())}
+        self.users = small_embedding(user_buckets + 1, dimension, "user", l2) if user_buckets else None
         self.base = self.add_weight(name="base", shape=(dimension,), initializer=small)
         self.hidden_layers = [keras.layers.Dense(width, "gelu", kernel_regularizer=penalty) for width in hidden]
         self.dropout = keras.layers.Dropout(dropout, seed=seed)
@@ -117,13 +117,3 @@ class QueryTower(keras.layers.Layer):
         if not training:
             return tf.ones([batch])
         return tf.cast(keras.random.uniform([batch], seed=self.seeds) >= rate, tf.float32)
-
-    @staticmethod
-    def _embedding(size: int, dimension: int, name: str, l2: float) -> keras.layers.Embedding:
-        return keras.layers.Embedding(
-            size,
-            dimension,
-            embeddings_initializer=keras.initializers.RandomNormal(stddev=_SMALL),
-            embeddings_regularizer=keras.regularizers.L2(l2),
-            name=name,
-        )
