@@ -187,21 +187,22 @@ class Client:
         moments: Sequence[Moment] | None = None,
         queries: Sequence[str] | None = None,
         rules: Rules | None = None,
+        output: str = "scores",
         deadline_s: float | None = None,
     ) -> list[list[float]]:
-        """Asks for the scores of given items for users; of the rules the filters count.
+        """Asks for `scores` of given items, or the `rating` or `price` of a model with that head; filters count.
 
         Returns:
-          One list a user, in the order of its candidates; -inf for an item that is unknown or filtered.
+          One list a user, in its candidates' order; of what is unknown or filtered scores are -inf, others 0.
 
         Raises:
           ServingError: what the server answered.
         """
         inputs = {"user_id": text_tensor(user_ids), "candidate_item_ids": padded_tensor(candidate_item_ids)}
-        inputs |= {} if rules is None else rules.filters(len(user_ids))
-        inputs |= shared_inputs(len(user_ids), histories=histories, moments=moments, queries=queries)
-        scores = self.predict("rank", inputs, deadline_s=deadline_s)["scores"]
-        return [row[: len(ids)].tolist() for row, ids in zip(scores, candidate_item_ids, strict=True)]
+        filters = {} if rules is None else rules.filters(len(user_ids))
+        inputs |= filters | shared_inputs(len(user_ids), histories=histories, moments=moments, queries=queries)
+        found = self.predict("rank", inputs, output_filter=[output], deadline_s=deadline_s)[output]
+        return [row[: len(ids)].tolist() for row, ids in zip(found, candidate_item_ids, strict=True)]
 
     def embed(
         self,
@@ -214,9 +215,8 @@ class Client:
         """Asks for the vectors of items, in the catalogue or not.
 
         Args:
-          titles: one an item.
+          titles, prices: one an item.
           texts: `item_id`, `description`, `brand`, `category`: one value an item.
-          prices: one an item.
           deadline_s: when to give up; None means the client's deadline.
 
         Returns:

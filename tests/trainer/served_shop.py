@@ -112,7 +112,9 @@ class ServedShop:
     def export(self, folder: Path, **changes: Any) -> None:
         """Exports the model again."""
         parts = {"model": self.model, "catalogue": self.catalogue, "item_vectors": self.item_vectors}
-        parts |= {"refitted": True} | {name: changes.pop(name) for name in (*parts, "stage") if name in changes}
+        parts |= {"refitted": True} | {
+            name: changes.pop(name) for name in (*parts, "stage", "heads") if name in changes
+        }
         settings = {
             "event_transform_graph": self.event_graph,
             "item_transform_graph": self.item_graph,
