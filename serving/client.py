@@ -112,8 +112,7 @@ class Client:
         Raises:
           ServingError: what the server answered.
         """
-        inputs = {"user_id": text_tensor(user_ids)}
-        inputs |= shared_inputs(
+        inputs = {"user_id": text_tensor(user_ids)} | shared_inputs(
             len(user_ids),
             histories=histories,
             moments=moments,
@@ -199,8 +198,8 @@ class Client:
           ServingError: what the server answered.
         """
         inputs = {"user_id": text_tensor(user_ids), "candidate_item_ids": padded_tensor(candidate_item_ids)}
-        filters = {} if rules is None else rules.filters(len(user_ids))
-        inputs |= filters | shared_inputs(len(user_ids), histories=histories, moments=moments, queries=queries)
+        inputs |= {} if rules is None else rules.filters(len(user_ids))
+        inputs |= shared_inputs(len(user_ids), histories=histories, moments=moments, queries=queries)
         found = self.predict("rank", inputs, output_filter=[output], deadline_s=deadline_s)[output]
         return [row[: len(ids)].tolist() for row, ids in zip(found, candidate_item_ids, strict=True)]
 
@@ -215,8 +214,9 @@ class Client:
         """Asks for the vectors of items, in the catalogue or not.
 
         Args:
-          titles, prices: one an item.
+          titles: one an item.
           texts: `item_id`, `description`, `brand`, `category`: one value an item.
+          prices: one an item.
           deadline_s: when to give up; None means the client's deadline.
 
         Returns:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -182,7 +183,7 @@ def test_rank_answers_the_heads(served_shop: ServedShop, tmp_path: Path) -> None
         np.testing.assert_allclose(answer[name], np.where(allowed, head(request, wanted), 0.0), rtol=1e-4)
 
 
-def _longer(count: int) -> dict[str, np.ndarray]:
+def _longer(count: int) -> dict[str, Any]:
     """The attributes, repeated for more items."""
     known = attributes()
     return {f.name: np.resize(getattr(known, f.name), count) for f in dataclasses.fields(known)}

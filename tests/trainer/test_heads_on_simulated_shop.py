@@ -38,7 +38,8 @@ def _words(titles: list[str]) -> np.ndarray:
 def training(tmp_path_factory: pytest.TempPathFactory) -> HeadTraining:
     folder: Path = tmp_path_factory.mktemp("shop")
     subprocess.run([sys.executable, "-m", "pipeline.cli", "simulate", *_SIZE, "--output", str(folder)], check=True)
-    items, events = (pa.csv.read_csv(folder / f"{name}.csv") for name in ("items", "events"))
+    numbers = pa.csv.ConvertOptions(column_types=dict.fromkeys(("quantity", "price", "value"), pa.float64()))
+    items, events = (pa.csv.read_csv(folder / f"{n}.csv", convert_options=numbers) for n in ("items", "events"))
     items = items.sort_by("item_id")
     (folder / "events").mkdir()
     seconds = pc.cast(pc.cast(events["timestamp"], pa.timestamp("s")), pa.int64())
