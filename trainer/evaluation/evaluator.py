@@ -62,11 +62,9 @@ def evaluate(
     contest = Contest(config, items, rankers, ExportedModel(model_dir), predecessor)
     tables = contest.run(cases, Shop(tables_dir, log.end, log.item_counts()), on_progress)
     start, days = find_window(config, window)
-    judge = HeadJudge(
-        contest.model, items.ids, tables_dir, config, (start, start + days * SECONDS_A_DAY), contest.level
-    )
-    report = contest.verdict(tables, window) | _frame(config, window, items) | _findings(tables)
-    report["heads"] = judge.judge(cases)
+    ends = (start, start + days * SECONDS_A_DAY)
+    heads = HeadJudge(contest.model, items.ids, tables_dir, config, ends, contest.level).judge(cases)
+    report = contest.verdict(tables, window) | _frame(config, window, items) | _findings(tables) | {"heads": heads}
     write_reports(report, report_dir)
     return report
 
