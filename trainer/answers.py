@@ -90,7 +90,7 @@ class Answers(tf.Module):
         rows = tf.sort(self._candidates(evidence, allowed, selection), axis=1)
         found = pick(allowed, rows)
         if self._stage is not None and evidence is not None:
-            found = self._stage.scores(evidence, rows)
+            found = _unless(silent, self._stage.scores(evidence, rows), pick(scores, rows))
             found = boosted(tf.where(rows >= 0, found, -np.inf), weights, rows)
         rows, found = selection.select(rows, found, vectors=self._index.vectors, path_of=self._filters.path_of)
         return self._named(*(rows, found) if known is None else _only(known, rows, found))
@@ -101,7 +101,8 @@ class Answers(tf.Module):
         rows = self._rows.lookup(inputs[contract.CANDIDATES])
         scores = self._spoken_for(self._index.scores_of(request.queries, rows), inputs, silent, rows)
         if self._stage is not None:
-            scores = self._stage.scores(self._stage.look(request, self._index.scores(request.queries)), rows)
+            evidence = self._stage.look(request, self._index.scores(request.queries))
+            scores = _unless(silent, self._stage.scores(evidence, rows), scores)
         return tf.where((rows >= 0) & cells_of(self._filters.allowed(inputs), rows), scores, -np.inf)
 
     def _look(self, request: Request | None, towers: tf.Tensor) -> Any:
@@ -142,6 +143,11 @@ class Answers(tf.Module):
 
         needed, others = tf.cond(selection.capped, enough_of_each, none)
         return tf.concat([needed, pool(others)], axis=1)
+
+
+def _unless(silent: tf.Tensor | None, scores: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    """Takes the other scores [batch, n] in silent lines [batch]: of those the stage knows nothing, either."""
+    return scores if silent is None else tf.where(silent[:, tf.newaxis], others, scores)
 
 
 def _only(known: tf.Tensor, rows: tf.Tensor, scores: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

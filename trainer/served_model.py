@@ -61,8 +61,7 @@ class ServedModel(tf.Module):
         self._weights = [variable.value for variable in model.variables]
         self._text_module = getattr(model.encoder, "module", None)
         self._item_vectors, self._reads_item_texts = model.item_vectors, bool(config.features.item.text)
-        self._transform_events: Transform = tft.TFTransformOutput(event_transform_graph).transform_features_layer()
-        self._transform_items: Transform = tft.TFTransformOutput(item_transform_graph).transform_features_layer()
+        self._transform_events, self._transform_items = _layer(event_transform_graph), _layer(item_transform_graph)
         self._rows = row_table(catalogue.ids)
         self.index = ExactIndex(item_vectors)
         self._texts = TextReader(config, model)
@@ -120,3 +119,8 @@ class ServedModel(tf.Module):
     def transform_request(self, inputs: Tensors) -> Tensors:
         """Computes the transformed features of requests, by the transform graph of the training events."""
         return self._requests.transform(inputs)
+
+
+def _layer(graph: str) -> Transform:
+    layer: Transform = tft.TFTransformOutput(graph).transform_features_layer()
+    return layer

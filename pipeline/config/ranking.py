@@ -24,7 +24,7 @@ class RankingConfig(Section):
     """The second stage: a DCN-v2 with a factorisation-machine term over what is known of customer and candidate."""
 
     enabled: bool = pydantic.Field(True, description="whether recommendations are ranked anew; false leaves the towers")
-    history_length: int = pydantic.Field(512, ge=1, le=2048, description="newest events that the features read")
+    history_length: int = pydantic.Field(512, ge=1, le=512, description="newest events that the features read")
     candidates: CandidatesConfig = CandidatesConfig()
     windows: int = pydantic.Field(
         3, ge=1, description="past windows to learn from, each with towers that end before it"

@@ -56,28 +56,33 @@ def evaluate(
     config = parse_config(json.loads(config_json))
     rankers, items = _rivals(config, rivals), read_items(tables_dir)
     window, cases = read_cases(cases_dir, items.ids)
-    log = EventLog(tables_dir, items.ids, end=find_window(config, window)[0], event_types=config.split.truth_events)
-    _fit(rankers, log)
-    predecessor = open_predecessor(last_blessed_dirs, log.end) if config.gate.last_blessed else None
-    contest = Contest(config, items, rankers, ExportedModel(model_dir), predecessor)
+    log = _fit(rankers, tables_dir, items, config, window)
+    before = open_predecessor(last_blessed_dirs if config.gate.last_blessed else (), log.end)
+    contest = Contest(config, items, rankers, ExportedModel(model_dir), before)
     tables = contest.run(cases, Shop(tables_dir, log.end, log.item_counts()), on_progress)
-    start, days = find_window(config, window)
-    ends = (start, start + days * SECONDS_A_DAY)
-    heads = HeadJudge(contest.model, items.ids, tables_dir, config, ends, contest.level).judge(cases)
-    report = contest.verdict(tables, window) | _frame(config, window, items) | _findings(tables) | {"heads": heads}
+    judge = HeadJudge(contest.model, items.ids, tables_dir, config, _ends(config, window), contest.level)
+    report = contest.verdict(tables, window) | _frame(config, window, items) | _findings(tables, judge.judge(cases))
     write_reports(report, report_dir)
     return report
 
 
-def _fit(rankers: Sequence[Ranker], log: EventLog) -> None:
+def _ends(config: Config, window: str) -> tuple[int, int]:
+    start, days = find_window(config, window)
+    return start, start + days * SECONDS_A_DAY
+
+
+def _fit(rankers: Sequence[Ranker], tables_dir: str, items: Items, config: Config, window: str) -> EventLog:
+    """Lets the rivals learn from what lies before the judged window."""
+    log = EventLog(tables_dir, items.ids, end=find_window(config, window)[0], event_types=config.split.truth_events)
     for ranker in rankers:
         _LOG.info("fitting the rival %s", ranker.name)
         ranker.fit(log)
+    return log
 
 
-def _findings(tables: dict[str, Any]) -> dict[str, Any]:
+def _findings(tables: dict[str, Any], heads: Any) -> dict[str, Any]:
     rankers = {name: meaning(name) for table in tables.values() for name in table["results"]}
-    return {"rankers": rankers, "tables": tables}
+    return {"rankers": rankers, "tables": tables, "heads": heads}
 
 
 def _frame(config: Config, window: str, items: Items) -> dict[str, Any]:

@@ -81,12 +81,6 @@ def customer_columns(request: Request, bought: Purchases, prices: tf.Tensor, ite
     known = pairs > 0
     newest = tf.math.unsorted_segment_min(values["last_days"], lines, batch)
     oldest = tf.math.unsorted_segment_max(values["first_days"], lines, batch)
-    level = tf.gather(prices, bought.cells % items)
-    priced = tf.cast(tf.math.is_finite(level), tf.float32)
-    level = tf.where(priced > 0, level, 0.0)
-    # Of customers whose items have no price nothing is known either: 0 / 0 is `MISSING`.
-    mean = total(level) / total(priced)
-    spread = total(level * level) / total(priced) - mean * mean
     young = tf.cast(values["first_days"] <= _NEW_DAYS, tf.float32)
     recent = tf.cast(values["last_days"] <= _NEW_DAYS, tf.float32)
     columns = {
@@ -94,14 +88,27 @@ def customer_columns(request: Request, bought: Purchases, prices: tf.Tensor, ite
         "customer_lines": total(values["lines"]),
         "customer_idle_days": newest,
         "customer_age_days": oldest,
-        "customer_price": mean,
-        "customer_price_spread": tf.sqrt(tf.maximum(spread, 0.0)),
+        **_price_columns(tf.gather(prices, bought.cells % items), lines, batch),
         "customer_rebuys": tf.math.divide_no_nan(total(tf.cast(values["orders"] > 1, tf.float32)), pairs),
         "customer_orders_per_item": tf.math.divide_no_nan(total(values["orders"]), pairs),
         "customer_tries": tf.math.divide_no_nan(total(young), total(recent)),
         "customer_last_order": total(values["last_order"]),
     }
     return {name: tf.where(known, column, MISSING) for name, column in columns.items()}
+
+
+def _price_columns(level: tf.Tensor, lines: tf.Tensor, batch: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Tells at which price level customers buy and how much it varies, of the levels [n] of their items."""
+
+    def mean(of: tf.Tensor) -> tf.Tensor:
+        # Of customers whose items have no price nothing is known either: 0 / 0 is `MISSING`.
+        priced = tf.math.unsorted_segment_sum(tf.cast(known, tf.float32), lines, batch)
+        return tf.math.unsorted_segment_sum(tf.where(known, of, 0.0), lines, batch) / priced
+
+    known = tf.math.is_finite(level)
+    usual = mean(level)
+    spread = mean(level * level) - usual * usual
+    return {"customer_price": usual, "customer_price_spread": tf.sqrt(tf.maximum(spread, 0.0))}
 
 
 def visit_counts(request: Request, chosen: tf.Tensor) -> tf.Tensor:
