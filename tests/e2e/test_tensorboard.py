@@ -48,6 +48,12 @@ def test_it_shows_trainings_and_evaluations_on_loopback(pushed_run: Path) -> Non
         finally:
             # Ctrl-C in a terminal reaches the command and the program that it has started.
             os.killpg(shown.pid, signal.SIGINT)
+            try:
+                shown.wait(DEADLINE_S)
+            except subprocess.TimeoutExpired:
+                # Where a script runs the tests in the background, its shell has told all of them to ignore Ctrl-C.
+                os.killpg(shown.pid, signal.SIGKILL)
+                raise
     assert [word for word in WORDS if not any(word in run for run in runs)] == [], runs
     assert shown.returncode == 0
 
