@@ -122,6 +122,7 @@ def test_cases_of_all_buckets_are_joined(config: Config, imported: Path, example
     assert report["train"] == len(_records(exampled["examples"] / "Split-train"))
     assert sorted(path.name for path in cases.iterdir()) == [
         "histories.parquet",
+        *(f"past-{number}.parquet" for number in (1, 2, 3)),
         "report.json",
         "test.parquet",
         "validation.parquet",
