@@ -68,13 +68,13 @@ def pytest_sessionfinish(exitstatus: int) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_unconfigure() -> None:
+def pytest_unconfigure(config: pytest.Config) -> None:
     """Leaves with the tests' own status, before the interpreter is torn down.
 
     After a thousand tests in one process, with TensorFlow, gRPC, OpenMP and Beam loaded, tearing it down has crashed
     now and then: every test had passed, and the status said otherwise.
     """
-    if _ENDED:
+    if _ENDED and not hasattr(config, "workerinput"):  # a worker of pytest-xdist has yet to report
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(_ENDED[-1])
