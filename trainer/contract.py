@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline import schema
 from pipeline.config import Config
+from trainer.days import DAY, midnight
 
 FORMAT = 1
 CONTRACT_FILE = "assets.extra/contract.json"
@@ -153,9 +154,8 @@ def learned_until(config: Config, last_event: int) -> dict[str, int]:
     Returns:
       The moments before which the model that the validation window stopped, and the one that is pushed, have learned.
     """
-    test = datetime.datetime.combine(config.split.test_start, datetime.time(), datetime.UTC)
-    validation = test - datetime.timedelta(days=config.split.validation_days)
-    stopped, end = int(validation.timestamp()), int(test.timestamp())
+    end = midnight(config.split.test_start)
+    stopped = end - config.split.validation_days * DAY
     return {
         "stopped_before": stopped,  # the model that the validation window stopped
         "learned_before": min(end, last_event + 1) if config.training.refit else stopped,

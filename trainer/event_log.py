@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import schema
+from trainer.days import DAY
 from trainer.interactions import Interactions
 
 Rows = npt.NDArray[np.int64]
 
-SECONDS_A_DAY = 86_400
 _NEEDED = {"item_id": pa.int32(), "timestamp": pa.int64(), "event_type": pa.string()}
 _OPTIONAL = {
     "user_id": pa.string(),
@@ -54,7 +54,7 @@ class EventLog:
         Args:
           days: only the last so many before `end`; all of them without.
         """
-        start = None if days is None else self.end - days * SECONDS_A_DAY
+        start = None if days is None else self.end - days * DAY
         counts = np.zeros(len(self.item_ids), np.int64)
         for table in self._batches():
             rows = _numbers(table["item_id"])

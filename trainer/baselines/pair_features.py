@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from trainer.baselines.ease import ease_weights
 from trainer.baselines.groups import Groups
+from trainer.days import DAY
 from trainer.interactions import Floats, Interactions, Rows, presence
 
-DAY = 86_400
 SPANS_DAYS = (7, 30, 90)
 HALF_LIFE_DAYS = 60
 MOST_LIKELY = 150  # candidates by EASE: so many of all items, and so many of those that the user never had

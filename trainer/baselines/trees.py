@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from trainer.baselines.pair_features import DAY, FEATURES, Pairs, Past
+from trainer.baselines.pair_features import FEATURES, Pairs, Past
 from trainer.baselines.score_ranker import ScoreRanker, Scores
 from trainer.cases import Cases
+from trainer.days import DAY
 from trainer.interactions import Interactions, Rows, presence
 
 WINDOWS = 2

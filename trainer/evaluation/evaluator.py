@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import logging
 from collections.abc import Sequence
@@ -11,12 +10,13 @@ from typing import Any
 from pipeline.config import Config, parse_config
 from trainer.baselines import QUICK, RANKERS, Ranker, create_rankers
 from trainer.cases import read_cases
+from trainer.days import DAY, day_of, midnight
 from trainer.evaluation.contest import Contest, Progress, Shop
 from trainer.evaluation.heads import HeadJudge
 from trainer.evaluation.items import Items, read_items
 from trainer.evaluation.predecessor import open_predecessor
 from trainer.evaluation.report import write_reports
-from trainer.event_log import SECONDS_A_DAY, EventLog
+from trainer.event_log import EventLog
 from trainer.exported_model import ExportedModel
 from trainer.gate import meaning
 
@@ -68,7 +68,7 @@ def evaluate(
 
 def _ends(config: Config, window: str) -> tuple[int, int]:
     start, days = find_window(config, window)
-    return start, start + days * SECONDS_A_DAY
+    return start, start + days * DAY
 
 
 def _fit(rankers: Sequence[Ranker], tables_dir: str, items: Items, config: Config, window: str) -> EventLog:
@@ -88,7 +88,7 @@ def _findings(tables: dict[str, Any], heads: Any) -> dict[str, Any]:
 def _frame(config: Config, window: str, items: Items) -> dict[str, Any]:
     """Says what was judged on."""
     start, days = find_window(config, window)
-    named = {"name": window, "start": _day(start), "days": days}
+    named = {"name": window, "start": day_of(start), "days": days}
     return {"window": named, "items": len(items.ids), "grouped_by": items.grouped_by, "seed": config.seed}
 
 
@@ -105,11 +105,7 @@ def find_window(config: Config, name: str) -> tuple[int, int]:
       name: test or validation.
     """
     split = config.split
-    test = int(datetime.datetime.combine(split.test_start, datetime.time(), datetime.UTC).timestamp())
+    test = midnight(split.test_start)
     if name == "test":
         return test, split.test_days
-    return test - split.validation_days * SECONDS_A_DAY, split.validation_days
-
-
-def _day(timestamp: int) -> str:
-    return datetime.datetime.fromtimestamp(timestamp, datetime.UTC).date().isoformat()
+    return test - split.validation_days * DAY, split.validation_days

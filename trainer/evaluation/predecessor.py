@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import logging
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from trainer import contract
+from trainer.days import day_of
 from trainer.exported_model import ExportedModel
 
 _LOG = logging.getLogger(__name__)
@@ -73,8 +73,6 @@ def _unfair(folder: str, bound: str, start: int) -> str:
     learned = int(data.get(bound, data["last_event"] + 1))
     if learned <= start:
         return ""
-    return f"it may have learned from events until {_day(learned - 1)}, but the judged window starts on {_day(start)}"
-
-
-def _day(timestamp: int) -> str:
-    return datetime.datetime.fromtimestamp(timestamp, datetime.UTC).date().isoformat()
+    return (
+        f"it may have learned from events until {day_of(learned - 1)}, but the judged window starts on {day_of(start)}"
+    )

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from trainer.cases import Cases
+from trainer.days import DAY
 from trainer.evaluation.items import UNKNOWN, Items
-from trainer.event_log import SECONDS_A_DAY
 
 Rows = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -95,7 +95,7 @@ def _by_activity(cases: Cases) -> list[Slice]:
 def _by_age(cases: Cases, items: Items, start: int) -> list[Slice]:
     if items.first_seen is None:
         return []
-    ages = (start - items.first_seen) / SECONDS_A_DAY
+    ages = (start - items.first_seen) / DAY
     ages = np.where(items.first_seen > 0, ages, -1.0)
     young, old = _AGES_DAYS
     bands = {

@@ -7,12 +7,12 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pipeline import schema
+from trainer.days import DAY
 from trainer.interactions import Interactions
 from trainer.ranking_stage import Request
 
 Rows = npt.NDArray[np.int64]
 
-DAY = 86_400
 ITEM_EVENTS = tuple(name for name in schema.EVENT_TYPES if name != "search")
 _NAMES = np.array([*schema.EVENT_TYPES, ""], object)
 
@@ -65,8 +65,8 @@ class Diary:
         """
         starts = np.searchsorted(self._keys, users * self._span)
         until = users * self._span + np.clip(moment - self._first, 0, self._span)
-        counts = np.where(users >= 0, np.minimum(np.searchsorted(self._keys, until) - starts, length), 0)
-        ends = starts + np.searchsorted(self._keys, until) - starts
+        ends = np.searchsorted(self._keys, until)
+        counts = np.where(users >= 0, np.minimum(ends - starts, length), 0)
         back = np.arange(max(1, int(counts.max(initial=0))))
         there = back < counts[:, np.newaxis]
         places = np.where(there, ends[:, np.newaxis] - 1 - back, 0)

@@ -15,8 +15,9 @@ import tensorflow as tf
 from pipeline import schema
 from pipeline.config import Config
 from trainer.contract import PRICE, RATING
+from trainer.days import DAY
 from trainer.device import deterministic_ops
-from trainer.heads.diary import DAY, Diary
+from trainer.heads.diary import Diary
 from trainer.heads.goods import Goods
 from trainer.heads.head import Head, LearnedHead, Newcomers
 from trainer.heads.price import PriceHead

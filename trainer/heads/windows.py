@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
 from functools import cached_property
 
+from trainer.days import DAY, midnight
 from trainer.event_log import EventLog
-from trainer.heads.diary import DAY, ITEM_EVENTS
+from trainer.heads.diary import ITEM_EVENTS
 from trainer.heads.goods import describe_goods
 from trainer.heads.head import LearnedHead
 from trainer.heads.training import HeadTraining
@@ -45,8 +45,7 @@ class HeadTrainer:
 
     @property
     def _test_start(self) -> int:
-        midnight = datetime.datetime.combine(self._job.config.split.test_start, datetime.time(), datetime.UTC)
-        return int(midnight.timestamp())
+        return midnight(self._job.config.split.test_start)
 
     @cached_property
     def _training(self) -> HeadTraining:

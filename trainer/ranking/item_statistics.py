@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from trainer.days import DAY
 from trainer.interactions import Interactions
 
 Table = npt.NDArray[np.float32]
 
-DAY = 86_400
 BUYER_DAYS = (3, 7, 14, 30, 90)
 NAMES = (
     *(f"buyers_{days}d" for days in BUYER_DAYS),

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import scipy.linalg
 import scipy.sparse
 
+from trainer.days import DAY
 from trainer.interactions import Interactions, presence
 
 Floats = npt.NDArray[np.float32]
 
-DAY = 86_400
 EASE_PENALTY = 500.0
 NEXT_PENALTY = 200.0
 NEXT_WINDOWS = 4

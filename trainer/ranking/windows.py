@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import logging
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline.config.ranking import past_name
 from trainer.cases import RECOMMEND
+from trainer.days import day_of, midnight
 from trainer.event_log import EventLog
 from trainer.interactions import Interactions
 from trainer.job import TrainingJob
@@ -75,7 +75,7 @@ class StageTrainer:
             usable = len(cases) > 0 and len(self._job.examples.before(start)) > 0
             self._past[number] = None
             if usable:
-                _LOG.info("ranking: towers as they would have been on %s", _day(start))
+                _LOG.info("ranking: towers as they would have been on %s", day_of(start))
                 epochs = max(1, self._judged.progress.best_epoch)
                 self._past[number] = PastWindow(cases, self._job.train(name, epochs, before=start))
         return self._past[number]
@@ -88,17 +88,12 @@ class StageTrainer:
     def _bought(self) -> Interactions:
         """All truth events that the final towers learn from; they end with the last of them."""
         split = self._job.config.split
-        start = datetime.datetime.combine(split.test_start, datetime.time(), datetime.UTC)
         log = EventLog(
             self._job.fn_args.custom_config["tables"],
             list(self._job.catalogue.ids),
-            end=int(start.timestamp()),
+            end=midnight(split.test_start),
             event_types=split.truth_events,
         )
         bought = log.interactions
         last = int(bought.timestamps.max()) if len(bought) else bought.end - 1
         return dataclasses.replace(bought, end=min(bought.end, last + 1))
-
-
-def _day(timestamp: int) -> str:
-    return datetime.datetime.fromtimestamp(timestamp, datetime.UTC).date().isoformat()

@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import tensorflow as tf
 
+from trainer.days import DAY
+
 Floats = npt.NDArray[np.float32]
 Counts = npt.NDArray[np.int64]
 
@@ -21,7 +23,7 @@ MAX_COUNTRIES = 32
 # So many events weigh as much as what is behind them in the chain.
 PRIOR_EVENTS = 100.0
 COUNTRY = "country"
-_DAY, _YEAR_DAYS = 86_400, 365
+_YEAR_DAYS = 365
 _LEAST = 0.5  # what each item has from the start, so that none has the probability 0
 
 
@@ -79,13 +81,13 @@ def read_popularity(
     ever = season = np.zeros(len(item_ids), np.int64)
     recent: dict[str, Counts] = {}
     catalogue, types = pa.array(list(item_ids), pa.string()), pa.array(list(event_types), pa.string())
-    last_year = end - _YEAR_DAYS * _DAY
+    last_year = end - _YEAR_DAYS * DAY
     for path in sorted(Path(tables_dir, "events").glob("bucket-*.parquet")):
         for places, times, where in _sold(path, catalogue, types, end):
             ever = ever + np.bincount(places, minlength=len(ever))
-            coming = (times >= last_year) & (times < last_year + RECENT_DAYS * _DAY)
+            coming = (times >= last_year) & (times < last_year + RECENT_DAYS * DAY)
             season = season + np.bincount(places[coming], minlength=len(ever))
-            late = times >= end - RECENT_DAYS * _DAY
+            late = times >= end - RECENT_DAYS * DAY
             for country in np.unique(where[late]):
                 counts = np.bincount(places[late & (where == country)], minlength=len(ever))
                 recent[str(country)] = recent.get(str(country), 0) + counts
