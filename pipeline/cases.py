@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from pipeline.config import Config
 from pipeline.contexts import Contexts, Request
-from pipeline.histories import Bools, Ints, Timelines, ages_days, plain
+from pipeline.histories import Bools, Ints, Timelines, ages_days, numbers, plain
 from pipeline.windows import SECONDS_PER_DAY, Windows
 
 RECOMMEND = "recommend"
@@ -56,6 +56,11 @@ class Bucket:
         return plain(self.events["event_type"])
 
     @cached_property
+    def quantities(self) -> pa.Array:
+        """Pieces, float32 `[rows]`, 0 where the event says none."""
+        return numbers(self.events["quantity"])
+
+    @cached_property
     def is_truth(self) -> Bools:
         """Whether a row counts as a hit: bool `[rows]`."""
         types = pa.array(self.config.split.truth_events, pa.string())
@@ -96,6 +101,7 @@ def cases_schema(config: Config) -> pa.Schema:
             ("history_item_ids", pa.list_(pa.string())),
             ("history_event_types", pa.list_(pa.string())),
             ("history_ages_days", pa.list_(pa.float32())),
+            ("history_quantities", pa.list_(pa.float32())),
             ("query", pa.string()),
             *((name, pa.string()) for name in config.features.context),
             ("truth", pa.list_(pa.string())),
@@ -138,6 +144,7 @@ def histories_schema(config: Config, properties: tuple[str, ...], as_of: int) ->
         ("history_item_ids", pa.list_(pa.string())),
         ("history_event_types", pa.list_(pa.string())),
         ("history_timestamps", pa.list_(pa.int64())),
+        ("history_quantities", pa.list_(pa.float32())),
         ("seen_item_ids", pa.list_(pa.string())),
         *((name, pa.string()) for name in config.features.context if name in properties),
     ]
@@ -160,6 +167,7 @@ def final_histories(bucket: Bucket) -> pa.Table:
         "history_item_ids": _lists(offsets, bucket.item_ids.take(pa.array(rows))),
         "history_event_types": _lists(offsets, bucket.event_types.take(pa.array(rows))),
         "history_timestamps": _lists(offsets, pa.array(lines.timestamps[rows])),
+        "history_quantities": _lists(offsets, bucket.quantities.take(pa.array(rows))),
         "seen_item_ids": _lists(seen_offsets, seen),
         **known,
     }
@@ -220,6 +228,7 @@ def _case_table(bucket: Bucket, task: str, requests: _Requests, before: Ints) ->
         "history_item_ids": _lists(offsets, bucket.item_ids.take(pa.array(rows))),
         "history_event_types": _lists(offsets, bucket.event_types.take(pa.array(rows))),
         "history_ages_days": _lists(offsets, pa.array(ages_days(moments, lines.timestamps[rows]))),
+        "history_quantities": _lists(offsets, bucket.quantities.take(pa.array(rows))),
         "query": requests.queries,
         **requests.contexts,
         "truth": _lists(truth_offsets, truth),

@@ -19,7 +19,7 @@ from pipeline import schema
 from pipeline.cases import Bucket, final_histories, window_cases
 from pipeline.config import Config
 from pipeline.contexts import event_contexts
-from pipeline.histories import PAD, Ints, Timelines, ages_days, plain
+from pipeline.histories import PAD, Ints, Timelines, ages_days, numbers, plain
 from pipeline.raw_features import RawFeature, event_features, item_features
 from pipeline.windows import Windows
 
@@ -137,7 +137,7 @@ def item_batches(items: pa.Table, batch_rows: int = BATCH_ROWS) -> Iterator[pa.R
     for start in range(0, len(items), batch_rows):
         part = items.slice(start, batch_rows)
         columns = {name: plain(part[name]) for name in (schema.RAW_ITEM_ID, *schema.RAW_ITEM_TEXTS)}
-        columns[schema.RAW_PRICE] = _numbers(part[schema.RAW_PRICE])
+        columns[schema.RAW_PRICE] = numbers(part[schema.RAW_PRICE])
         yield _batch(item_features(), columns)
 
 
@@ -163,7 +163,7 @@ def _examples(bucket: Bucket, rows: Ints) -> pa.RecordBatch:
         schema.RAW_QUERY: plain(bucket.events["query"]).take(taken),
         schema.RAW_ITEM_ID: bucket.item_ids.take(taken),
         schema.RAW_EVENT_TYPE: types,
-        schema.RAW_VALUE: _numbers(bucket.events["value"].take(taken)),
+        schema.RAW_VALUE: numbers(bucket.events["value"].take(taken)),
         schema.RAW_WEIGHT: pa.array(weights),
         **{name: column.take(taken) for name, column in bucket.contexts.events.items()},
     }
@@ -180,8 +180,3 @@ def _batch(features: tuple[RawFeature, ...], columns: dict[str, pa.Array]) -> pa
         offsets = np.arange(0, len(values) + 1, feature.length, dtype=np.int64)
         arrays.append(pa.LargeListArray.from_arrays(pa.array(offsets), values))
     return pa.RecordBatch.from_arrays(arrays, [feature.name for feature in features])
-
-
-def _numbers(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """Returns float32 values, 0 where the table says none."""
-    return pa.array(np.nan_to_num(column.to_numpy().astype(np.float32), nan=0.0))

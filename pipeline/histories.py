@@ -109,3 +109,8 @@ def _starts(values: pa.Array) -> Bools:
     if len(values) > 1:
         starts[1:] = pc.not_equal(values[1:], values[:-1]).to_numpy(zero_copy_only=False)
     return starts
+
+
+def numbers(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """Makes one float32 array without nulls and NaN of a number column: what is missing becomes 0."""
+    return pa.array(np.nan_to_num(column.to_numpy().astype(np.float32), nan=0.0))

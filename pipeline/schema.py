@@ -94,6 +94,11 @@ RAW_VALUE = "value"  # float [1], 0 where the event says none
 RAW_WEIGHT = "weight"  # float [1], training.event_weights of the event type
 # ... and one string [1] for each context column, under the column's own name.
 
+# --- inputs of requests that are in no example: only the ranking stage reads them --------------
+RAW_HISTORY_QUANTITIES = "history_quantities"  # float [n], pieces, 0 where nobody says and for pads
+
+HISTORY_INPUTS = (RAW_HISTORY_ITEM_IDS, RAW_HISTORY_EVENT_TYPES, RAW_HISTORY_AGES_DAYS, RAW_HISTORY_QUANTITIES)
+
 # --- raw examples: one per item -----------------------------------------------------------------
 RAW_ITEM_TEXTS: tuple[str, ...] = ("title", "description", "brand", "category")  # string [1] each, "" where unknown
 RAW_PRICE = "price"  # float [1], 0 where unknown

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,12 @@ REQUIRED = ("user_id", "item_id", "timestamp")
 _TEXTS = ("user_id", "item_id", "event_type")
 # Had, not only looked at: what --exclude-seen leaves out.
 _SEEN_TYPES = ("purchase",)
+
+
+class _Event(NamedTuple):
+    texts: Mapping[str, str]
+    timestamp: int
+    quantity: float
 
 
 def read_table(path: Path, columns: Sequence[str], texts: Collection[str]) -> pa.Table:
@@ -70,7 +76,8 @@ def read_events(path: Path, user_ids: Collection[str], context: Sequence[str] = 
     """Builds the histories of some users from events.
 
     Args:
-      path: the file; columns `user_id`, `item_id`, `timestamp`, and if they are there `event_type` and `context`.
+      path: the file; columns `user_id`, `item_id`, `timestamp`, and if they are there `event_type`, `quantity` and
+        `context`.
       user_ids: the users wanted.
       context: context columns of which the last known value is kept.
       at: events at or after this moment are left out; None keeps all, and `as_of` is one second after the last.
@@ -81,7 +88,7 @@ def read_events(path: Path, user_ids: Collection[str], context: Sequence[str] = 
     Raises:
       HistoryError: if the file cannot be used.
     """
-    table = read_table(path, (*_TEXTS, "timestamp", *context), (*_TEXTS, *context))
+    table = read_table(path, (*_TEXTS, "timestamp", "quantity", *context), (*_TEXTS, *context))
     missing = [name for name in REQUIRED if name not in table.column_names]
     if missing:
         raise HistoryError(f"{path}: has no column {', '.join(missing)}; expected {', '.join(REQUIRED)} and event_type")
@@ -93,23 +100,25 @@ def read_events(path: Path, user_ids: Collection[str], context: Sequence[str] = 
     order = keep[np.argsort(timestamps[keep], kind="stable")][::-1]
     columns = [name for name in (*_TEXTS, *context) if name in table.column_names]
     rows = table.select(columns).take(pa.array(order)).to_pylist()
-    grouped: dict[str, list[tuple[dict[str, str], int]]] = {}
-    for row, timestamp in zip(rows, timestamps[order].tolist(), strict=True):
-        grouped.setdefault(row["user_id"], []).append((row, timestamp))
+    numbers = zip(timestamps[order].tolist(), _quantities(table, path)[order].tolist(), strict=True)
+    grouped: dict[str, list[_Event]] = {}
+    for row, (timestamp, quantity) in zip(rows, numbers, strict=True):
+        grouped.setdefault(row["user_id"], []).append(_Event(row, timestamp, quantity))
     return Histories(as_of, {user_id: _record(events, context) for user_id, events in grouped.items()})
 
 
-def _record(events: Sequence[tuple[Mapping[str, str], int]], context: Sequence[str]) -> UserRecord:
-    items = [(row["item_id"], row.get("event_type", ""), timestamp) for row, timestamp in events if row["item_id"]]
-    bought = {item for item, kind, _ in items if kind in _SEEN_TYPES}
-    newest = items[:MAX_EVENTS]
+def _record(events: Sequence[_Event], context: Sequence[str]) -> UserRecord:
+    met = [event for event in events if event.texts["item_id"]]
+    bought = {event.texts["item_id"] for event in met if event.texts.get("event_type") in _SEEN_TYPES}
+    newest = met[:MAX_EVENTS]
     return UserRecord(
-        item_ids=[item for item, _, _ in newest],
-        event_types=[kind for _, kind, _ in newest],
-        timestamps=[timestamp for _, _, timestamp in newest],
+        item_ids=[event.texts["item_id"] for event in newest],
+        event_types=[event.texts.get("event_type", "") for event in newest],
+        timestamps=[event.timestamp for event in newest],
+        quantities=[event.quantity for event in newest],
         # A file that tells no purchases from views: everything counts.
-        seen_item_ids=sorted(bought or {item for item, _, _ in items}),
-        context={name: next((row[name] for row, _ in events if row.get(name)), "") for name in context},
+        seen_item_ids=sorted(bought or {event.texts["item_id"] for event in met}),
+        context={name: next((event.texts[name] for event in events if event.texts.get(name)), "") for name in context},
     )
 
 
@@ -126,6 +135,16 @@ def parse_time(text: str) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=datetime.UTC)
     return int(moment.timestamp())
+
+
+def _quantities(table: pa.Table, path: Path) -> Any:
+    """Returns pieces, float64 [rows], 0 where the file says none."""
+    if "quantity" not in table.column_names:
+        return np.zeros(len(table))
+    try:
+        return np.nan_to_num(table["quantity"].cast(pa.float64()).to_numpy())
+    except pa.ArrowException as error:
+        raise HistoryError(f"{path}: column quantity: expected numbers, got {error}") from error
 
 
 def _seconds(column: pa.ChunkedArray, path: Path) -> Any:

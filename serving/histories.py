@@ -15,7 +15,8 @@ from serving.requests import History
 AS_OF = b"as_of"
 MAX_EVENTS = 512
 SECONDS_PER_DAY = 86_400
-_COLUMNS = ("user_id", "history_item_ids", "history_event_types", "history_timestamps", "seen_item_ids")
+_HISTORY = ("history_item_ids", "history_event_types", "history_timestamps", "history_quantities")
+_COLUMNS = ("user_id", *_HISTORY, "seen_item_ids")
 
 
 class HistoryError(ValueError):
@@ -30,6 +31,7 @@ class UserRecord:
       item_ids: the items of the user's events, newest first.
       event_types: what was done with each.
       timestamps: when, seconds since 1970 UTC.
+      quantities: how many pieces of each; 0 where nobody says.
       seen_item_ids: the items that the user has had; from events alone, those of purchases.
       context: the last known value of context columns that are a property of the user.
     """
@@ -37,6 +39,7 @@ class UserRecord:
     item_ids: Sequence[str] = ()
     event_types: Sequence[str] = ()
     timestamps: Sequence[int] = ()
+    quantities: Sequence[float] = ()
     seen_item_ids: Sequence[str] = ()
     context: Mapping[str, str] = field(default_factory=dict)
 
@@ -47,6 +50,7 @@ class UserRecord:
             item_ids=[self.item_ids[row] for row in rows],
             event_types=[self.event_types[row] for row in rows],
             ages_days=[(at - self.timestamps[row]) / SECONDS_PER_DAY for row in rows],
+            quantities=[self.quantities[row] for row in rows],
         )
 
     def seen(self, at: int, as_of: int) -> list[str]:
@@ -117,6 +121,7 @@ def merge(older: Histories, newer: Histories) -> Histories:
             item_ids=([record.item_ids[row] for row in fresh] + list(base.item_ids))[:MAX_EVENTS],
             event_types=([record.event_types[row] for row in fresh] + list(base.event_types))[:MAX_EVENTS],
             timestamps=([record.timestamps[row] for row in fresh] + list(base.timestamps))[:MAX_EVENTS],
+            quantities=([record.quantities[row] for row in fresh] + list(base.quantities))[:MAX_EVENTS],
             seen_item_ids=sorted({*base.seen_item_ids, *record.seen_item_ids}),
             context={**base.context, **{name: value for name, value in record.context.items() if value}},
         )
@@ -128,6 +133,7 @@ def _record(row: Mapping[str, Any], context: Sequence[str]) -> UserRecord:
         item_ids=row["history_item_ids"] or (),
         event_types=row["history_event_types"] or (),
         timestamps=row["history_timestamps"] or (),
+        quantities=row["history_quantities"] or (),
         seen_item_ids=row["seen_item_ids"] or (),
         context={name: row[name] or "" for name in context},
     )

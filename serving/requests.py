@@ -29,14 +29,17 @@ class History:
       item_ids: the items.
       event_types: what was done with each; may be left out.
       ages_days: how long ago each was, days before the request; may be left out.
+      quantities: how many pieces of each; may be left out, and 0 stands for unknown.
     """
 
     item_ids: Sequence[str] = ()
     event_types: Sequence[str] = ()
     ages_days: Sequence[float] = ()
+    quantities: Sequence[float] = ()
 
     def __post_init__(self) -> None:
-        for name, values in (("event_types", self.event_types), ("ages_days", self.ages_days)):
+        for name in ("event_types", "ages_days", "quantities"):
+            values = getattr(self, name)
             if len(values) not in (0, len(self.item_ids)):
                 raise ValueError(
                     f"a history of {len(self.item_ids)} items has {len(values)} {name}; leave out or give all"
@@ -100,11 +103,13 @@ def _history_inputs(histories: Sequence[History]) -> dict[str, NDArray[Any]]:
         for row, history in enumerate(histories):
             types[row, : len(history.event_types)] = [kind.encode() for kind in history.event_types]
         inputs["history_event_types"] = types
-    if any(history.ages_days for history in histories):
-        ages = np.zeros(ids.shape, dtype=np.float32)
-        for row, history in enumerate(histories):
-            ages[row, : len(history.ages_days)] = history.ages_days
-        inputs["history_ages_days"] = ages
+    for name in ("ages_days", "quantities"):
+        given: list[Sequence[float]] = [getattr(history, name) for history in histories]
+        if any(given):
+            numbers = np.zeros(ids.shape, dtype=np.float32)
+            for row, values in enumerate(given):
+                numbers[row, : len(values)] = values
+            inputs[f"history_{name}"] = numbers
     return inputs
 
 

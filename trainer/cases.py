@@ -23,6 +23,7 @@ _HISTORY: dict[str, str | float] = {
     schema.RAW_HISTORY_ITEM_IDS: "",
     schema.RAW_HISTORY_EVENT_TYPES: "",
     schema.RAW_HISTORY_AGES_DAYS: 0.0,
+    schema.RAW_HISTORY_QUANTITIES: 0.0,
 }
 
 

@@ -177,6 +177,7 @@ def _moment_ports(config: Config) -> tuple[Port, ...]:
         ),
         Port(schema.RAW_HISTORY_EVENT_TYPES, "string", 2, f'what happened with them; "" means {usual}', ""),
         Port(schema.RAW_HISTORY_AGES_DAYS, "float32", 2, "how many days ago that was", 0.0),
+        Port(schema.RAW_HISTORY_QUANTITIES, "float32", 2, "how many pieces; 0 for unknown, which counts as 1", 0.0),
         *(
             Port(name, "string", 1, f'context: {_context_meaning(name)}; "" for unknown', "")
             for name in config.features.context

@@ -22,6 +22,7 @@ class Request:
         and stands for unknown items. n is not cut to the length that the towers read.
       history_types: [batch, n] string, what happened with them; "" pads.
       history_ages_days: [batch, n] float32, how long ago; 0 pads.
+      history_quantities: [batch, n] float32, how many pieces; 1 where the request does not say.
     """
 
     queries: tf.Tensor
@@ -31,6 +32,7 @@ class Request:
     history_rows: tf.Tensor
     history_types: tf.Tensor
     history_ages_days: tf.Tensor
+    history_quantities: tf.Tensor
 
 
 class RankingStage(Protocol):

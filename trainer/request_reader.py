@@ -19,6 +19,7 @@ _PADS: dict[str, str | float] = {
     schema.RAW_HISTORY_ITEM_IDS: "",
     schema.RAW_HISTORY_EVENT_TYPES: "",
     schema.RAW_HISTORY_AGES_DAYS: 0.0,
+    schema.RAW_HISTORY_QUANTITIES: 0.0,
 }
 
 
@@ -124,7 +125,7 @@ class RequestReader(tf.Module):
         features = self._transform(self._raw(inputs, history, timestamps))
         rows = self._rows.lookup(history[schema.RAW_HISTORY_ITEM_IDS])
         read = newest(rows, length=self._features.history.length, pad=-1)
-        ages = history[schema.RAW_HISTORY_AGES_DAYS]
+        ages, quantities = history[schema.RAW_HISTORY_AGES_DAYS], history[schema.RAW_HISTORY_QUANTITIES]
         text = None
         if self._features.query:
             typed = tf.not_equal(tf.strings.strip(inputs[schema.RAW_QUERY]), "")
@@ -138,6 +139,7 @@ class RequestReader(tf.Module):
             history_rows=rows,
             history_types=history[schema.RAW_HISTORY_EVENT_TYPES],
             history_ages_days=ages if self._features.history.times else tf.zeros_like(ages),
+            history_quantities=tf.where(quantities > 0, quantities, 1.0),
         )
 
     def silent(self, request: Request) -> tf.Tensor:
@@ -164,7 +166,8 @@ class RequestReader(tf.Module):
         query = inputs.get(schema.RAW_QUERY)
         raw[schema.RAW_QUERY] = tf.zeros_like(raw[schema.RAW_USER_ID]) if query is None else query[:, tf.newaxis]
         length = self._features.history.length
-        return raw | {name: newest(values, length=length, pad=_PADS[name]) for name, values in history.items()}
+        read = [name for name in history if name != schema.RAW_HISTORY_QUANTITIES]
+        return raw | {name: newest(history[name], length=length, pad=_PADS[name]) for name in read}
 
     def _history(self, inputs: Tensors) -> dict[str, tf.Tensor]:
         """Makes the parts of the histories equally long, [batch, given]."""

@@ -26,6 +26,7 @@ REQUEST_INPUTS = {
     "history_item_ids",
     "history_event_types",
     "history_ages_days",
+    "history_quantities",
     "k",
     "exclude_item_ids",
     "include_item_ids",

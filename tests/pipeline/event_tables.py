@@ -1,6 +1,7 @@
 """Random tables of clean events, and what their examples and cases must be, said the slow way."""
 
 import datetime
+import math
 from collections import Counter
 from typing import Any
 
@@ -62,6 +63,7 @@ def random_events(seed: int, count: int = 800) -> list[Row]:
                 "timestamp": timestamp,
                 "event_type": kind,
                 "value": float(random.integers(1, 6)) if kind == "rate" else float("nan"),
+                "quantity": float(timestamp // 14_400 % 4) or float("nan"),
                 "query": f"query {random.integers(4)}" if random.random() < 0.4 else "",
                 "session_id": session,
                 "country": "GB" if random.random() < 0.2 else "",
@@ -97,6 +99,11 @@ def expected_history(rows: list[Row], visitor: str, moment: int, length: int) ->
     past = [row for row in rows if visitor_of(row) == visitor and row["timestamp"] < moment and row["item_id"]]
     past.sort(key=lambda row: row["timestamp"])
     return past[::-1][:length]
+
+
+def expected_quantity(row: Row) -> float:
+    """How many pieces, 0 where the table says none."""
+    return 0.0 if math.isnan(row["quantity"]) else float(row["quantity"])
 
 
 def expected_context(row: Row) -> Row:

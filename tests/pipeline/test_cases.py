@@ -39,6 +39,7 @@ def expected_case(
         "history_item_ids": [past["item_id"] for past in history],
         "history_event_types": [past["event_type"] for past in history],
         "history_ages_days": [float(np.float32((moment - past["timestamp"]) / tables.DAY)) for past in history],
+        "history_quantities": [tables.expected_quantity(past) for past in history],
         "seen": dict(seen),
         **given,
     }
@@ -130,7 +131,17 @@ def test_a_case_of_a_user_knows_nothing_of_its_window(seed: int) -> None:
 def test_a_search_knows_nothing_after_its_moment(seed: int) -> None:
     rows = tables.random_events(seed)
     cut = build(rows).bucket.windows.validation_start + 5 * tables.DAY
-    known = ("user_id", "timestamp", "query", "history_item_ids", "history_ages_days", "country", "weather", "warm")
+    known = (
+        "user_id",
+        "timestamp",
+        "query",
+        "history_item_ids",
+        "history_ages_days",
+        "history_quantities",
+        "country",
+        "weather",
+        "warm",
+    )
 
     def searches(given: list[tables.Row]) -> Counter[str]:
         cases = build(given).validation_cases.to_pylist()
@@ -158,6 +169,7 @@ def test_histories_reach_to_the_end_of_all_data(seed: int) -> None:
             "history_item_ids": [past["item_id"] for past in history],
             "history_event_types": [past["event_type"] for past in history],
             "history_timestamps": [past["timestamp"] for past in history],
+            "history_quantities": [tables.expected_quantity(past) for past in history],
             "seen_item_ids": row["seen_item_ids"],
             "country": last_country(rows, user_id, as_of),
         }

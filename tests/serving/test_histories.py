@@ -15,11 +15,18 @@ from serving.histories import HistoryError, UserRecord, merge, read_histories
 from serving.holiday_calendar import CalendarError, holiday_name
 
 EVENTS = [
-    {"user_id": "007", "item_id": "a", "timestamp": AS_OF + 10, "event_type": "view", "country": "FR"},
-    {"user_id": "anna", "item_id": "x", "timestamp": AS_OF - 5, "event_type": "view", "country": "FR"},
-    {"user_id": "007", "item_id": "b", "timestamp": AS_OF + 20, "event_type": "purchase", "country": ""},
-    {"user_id": "anna", "item_id": "c", "timestamp": AS_OF + 30, "event_type": "purchase", "country": "DE"},
-    {"user_id": "007", "item_id": "", "timestamp": AS_OF + 25, "event_type": "search", "country": ""},
+    {"user_id": "007", "item_id": "a", "timestamp": AS_OF + 10, "event_type": "view", "country": "FR", "quantity": 2},
+    {"user_id": "anna", "item_id": "x", "timestamp": AS_OF - 5, "event_type": "view", "country": "FR", "quantity": 1},
+    {"user_id": "007", "item_id": "b", "timestamp": AS_OF + 20, "event_type": "purchase", "country": "", "quantity": 7},
+    {
+        "user_id": "anna",
+        "item_id": "c",
+        "timestamp": AS_OF + 30,
+        "event_type": "purchase",
+        "country": "DE",
+        "quantity": 0.5,
+    },
+    {"user_id": "007", "item_id": "", "timestamp": AS_OF + 25, "event_type": "search", "country": "", "quantity": None},
 ]
 
 
@@ -35,7 +42,8 @@ def _write(path: Path, events: list[dict[str, Any]]) -> Path:
         pq.write_table(pa.Table.from_pylist(events), path)
         return path
     if ".csv" in name:
-        text = "".join(",".join(map(str, row)) + "\n" for row in [events[0].keys(), *(e.values() for e in events)])
+        rows = [events[0].keys(), *(event.values() for event in events)]
+        text = "".join(",".join("" if value is None else str(value) for value in row) + "\n" for row in rows)
     else:
         text = "".join(json.dumps(event) + "\n" for event in events)
     path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
@@ -50,6 +58,7 @@ def test_users_are_read_with_ages_as_of_the_file(histories: Path) -> None:
     assert anna.history(AS_OF).item_ids == ["bread", "dates", "bread"]
     assert anna.history(AS_OF).event_types == ["view", "purchase", "view"]
     assert anna.history(AS_OF).ages_days == [1.0, 2.0, 30.0]
+    assert anna.history(AS_OF).quantities == [0.0, 6.0, 0.0]
     assert anna.seen(AS_OF, AS_OF) == ["dates"]
     assert anna.context == {"country": "FR"}
 
@@ -68,7 +77,9 @@ def test_events_become_histories(tmp_path: Path, name: str) -> None:
     read = read_events(_write(tmp_path / name, EVENTS), ["007", "nobody"], ["country"])
     assert read.as_of == AS_OF + 31
     assert read.records == {
-        "007": UserRecord(["b", "a"], ["purchase", "view"], [AS_OF + 20, AS_OF + 10], ["b"], {"country": "FR"})
+        "007": UserRecord(
+            ["b", "a"], ["purchase", "view"], [AS_OF + 20, AS_OF + 10], [7.0, 2.0], ["b"], {"country": "FR"}
+        )
     }
 
 
@@ -96,6 +107,7 @@ def test_newer_events_go_on_top(tmp_path: Path, histories: Path) -> None:
     merged = merge(read_histories(histories, ["anna", "bert"]), newer)
     assert merged.as_of == AS_OF + 31
     assert merged.records["anna"].item_ids == ["c", "bread", "dates", "bread"]
+    assert merged.records["anna"].quantities == [0.5, 0.0, 6.0, 0.0]
     assert merged.records["anna"].seen_item_ids == ["c", "dates"]
     assert merged.records["anna"].context == {"country": "DE"}
     assert merged.records["007"].item_ids == ["b", "a"]
@@ -116,6 +128,8 @@ def test_wrong_files_are_told_apart(tmp_path: Path, histories: Path) -> None:
         read_events(tmp_path / "e.csv", ["a"])
     with pytest.raises(HistoryError, match="column timestamp: expected seconds since 1970 or ISO times"):
         read_events(_write(tmp_path / "t.csv", [dict(EVENTS[0], timestamp="soon")]), ["007"])
+    with pytest.raises(HistoryError, match="column quantity: expected numbers"):
+        read_events(_write(tmp_path / "q.jsonl", [dict(EVENTS[0], quantity="many")]), ["007"])
     with pytest.raises(HistoryError, match="cannot tell what it is"):
         read_events(tmp_path / "e.xlsx", ["a"])
 

@@ -204,7 +204,8 @@ def test_rest_and_grpc_answer_the_same(http: httpx.Client, server: Any) -> None:
     with Client(GrpcTransport(server.grpc_address), model_name="shop") as client:
         taken = client.inputs("recommend")
         over_grpc = client.predict("recommend", {"user_id": user_ids})
-    row = {"timestamp": 0, "history_ages_days": [0.0], "k": 4, "max_price": 0.0, "boosts": [0.0]}
+    row = {"timestamp": 0, "k": 4, "max_price": 0.0, "boosts": [0.0]}
+    row |= {"history_ages_days": [0.0], "history_quantities": [0.0]}
     lists = ("history_item_ids", "history_event_types", "exclude_item_ids", "include_item_ids", "boost_item_ids")
     row |= {key: [""] for key in lists}
     row |= dict.fromkeys(taken.keys() - row.keys(), "")

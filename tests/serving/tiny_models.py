@@ -64,6 +64,7 @@ REQUEST: dict[str, tuple[Any, Any, Any]] = {
     "history_item_ids": ((None, None), tf.string, [[""]]),
     "history_event_types": ((None, None), tf.string, [[""]]),
     "history_ages_days": ((None, None), tf.float32, [[0.0]]),
+    "history_quantities": ((None, None), tf.float32, [[0.0]]),
     "query": ((None,), tf.string, [""]),
     "country": ((None,), tf.string, [""]),
     "holiday": ((None,), tf.string, [""]),

@@ -86,4 +86,5 @@ def request_of(user_ids: list[str], rows: np.ndarray, types: list[list[str]]) ->
         history_rows=tf.constant(rows, tf.int64),
         history_types=tf.constant(types),
         history_ages_days=tf.zeros(rows.shape),
+        history_quantities=tf.ones(rows.shape),
     )

@@ -20,7 +20,9 @@ USERS, ITEMS, DIM = 24, 30, 5
 END = 1_000 * DAY
 TYPES = ("view", "click", "cart", "purchase")
 
-Event = tuple[int, str, float]  # the row, -1 for an unknown item; the event type, "" for a pad; the age in days
+# The row, -1 for an unknown item; the event type, "" for a pad; the age in days. Of a row that is divisible by 3 there
+# are three pieces, of the others one.
+Event = tuple[int, str, float]
 
 
 def interactions_of(events: Sequence[tuple[int, int, int]], *, users: int = USERS, items: int = ITEMS) -> Interactions:
@@ -77,6 +79,11 @@ def random_histories(seed: int, lines: int = 7, longest: int = 20) -> list[list[
     return histories
 
 
+def pieces_of(row: int) -> float:
+    """How many pieces an event is about."""
+    return 1.0 if row % 3 else 3.0
+
+
 def request_of(histories: Sequence[Sequence[Event]], *, seed: int = 3, width: int | None = None) -> Request:
     """Requests with these histories; `width` pads them further. A line's query vector depends on its place only."""
     width = max(map(len, histories), default=0) if width is None else width
@@ -91,6 +98,7 @@ def request_of(histories: Sequence[Sequence[Event]], *, seed: int = 3, width: in
         history_rows=tf.constant([[event[0] for event in line] for line in padded], tf.int64, shape),
         history_types=tf.constant([[event[1] for event in line] for line in padded], tf.string, shape),
         history_ages_days=tf.constant([[event[2] for event in line] for line in padded], tf.float32, shape),
+        history_quantities=tf.constant([[pieces_of(event[0]) for event in line] for line in padded], tf.float32, shape),
     )
 
 

@@ -20,6 +20,7 @@ CASE_SCHEMA = pa.schema(
         "history_item_ids": pa.list_(pa.string()),
         "history_event_types": pa.list_(pa.string()),
         "history_ages_days": pa.list_(pa.float32()),
+        "history_quantities": pa.list_(pa.float32()),
         "query": pa.string(),
         "country": pa.string(),
         "truth": pa.list_(pa.string()),

@@ -87,7 +87,7 @@ class SmallShop:
         return [[each for each in line if each] for line in ids], scores
 
     def _answer(self, queries: tf.Tensor, inputs: dict[str, tf.Tensor]) -> Any:
-        request = Request(queries, {}, inputs, *[tf.constant(0)] * 4)
+        request = Request(queries, {}, inputs, *[tf.constant(0)] * 5)
         return self.answers.best(queries, inputs, request=request)
 
     def allowed(self, **inputs: Any) -> np.ndarray:

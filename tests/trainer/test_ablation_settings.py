@@ -88,7 +88,8 @@ def test_without_history_times_the_ranking_stage_sees_none_either(served_shop: S
         asked = {name: tf.constant([""]) for name in ("user_id", "query", "country")}
         asked |= {"timestamp": tf.constant([1_600_000_000], tf.int64)}
         asked |= {"history_item_ids": tf.constant([["i00001", "i00002"]])}
-        asked |= {"history_event_types": tf.constant([["", ""]]), "history_ages_days": tf.constant([[3.0, 8.0]])}
+        asked |= {"history_event_types": tf.constant([["", ""]]), "history_quantities": tf.constant([[0.0]])}
+        asked |= {"history_ages_days": tf.constant([[3.0, 8.0]])}
         ages[times] = reader.read(asked).history_ages_days.numpy().tolist()
     assert ages == {True: [[3.0, 8.0]], False: [[0.0, 0.0]]}
 

@@ -36,7 +36,7 @@ def features_of(request: Request, knowledge: Knowledge) -> dict[str, np.ndarray]
 
 
 def one_line(request: Request, line: int) -> Request:
-    names = ("queries", "timestamps", "history_rows", "history_types", "history_ages_days")
+    names = ("queries", "timestamps", "history_rows", "history_types", "history_ages_days", "history_quantities")
     parts = {name: getattr(request, name)[line : line + 1] for name in names}
     return Request(features={}, inputs={}, **parts)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import tensorflow as tf
-from ranked_shop import ITEMS, Event, random_histories, request_of
+from ranked_shop import ITEMS, Event, pieces_of, random_histories, request_of
 
 from trainer.ranking.purchases import Purchases, customer_columns, sum_up, visit_counts
 
@@ -30,10 +30,11 @@ def ages_by_item(history: list[Event], counts: Callable[[Event], bool]) -> dict[
     return found
 
 
-def slow_pair(ages: list[float], newest: float) -> dict[str, float]:
+def slow_pair(row: int, ages: list[float], newest: float) -> dict[str, float]:
     orders = len(set(ages))
     return {
         "lines": len(ages),
+        "pieces": pieces_of(row) * len(ages),
         "orders": orders,
         "first_days": max(ages),
         "last_days": min(ages),
@@ -53,6 +54,7 @@ def slow_customer(pairs: dict[int, list[float]], names: list[str]) -> dict[str, 
     return {
         "customer_items": len(pairs),
         "customer_lines": len(every),
+        "customer_pieces_per_line": sum(pieces_of(row) * len(ages) for row, ages in pairs.items()) / len(every),
         "customer_idle_days": min(every),
         "customer_age_days": max(every),
         "customer_price": np.mean(levels) if levels else np.nan,
@@ -77,7 +79,7 @@ def check(histories: list[list[Event]], width: int | None = None) -> None:
     for line, history in enumerate(histories):
         pairs = ages_by_item(history, is_bought)
         newest = min((age for ages in pairs.values() for age in ages), default=np.nan)
-        expected += [slow_pair(ages, newest) for ages in pairs.values()]
+        expected += [slow_pair(row, ages, newest) for row, ages in pairs.items()]
         cells += [line * ITEMS + row for row in pairs]
         customer = {name: column[line] for name, column in customers.items()}
         assert customer == pytest.approx(slow_customer(pairs, list(customers)), rel=1e-4, abs=2e-3, nan_ok=True)

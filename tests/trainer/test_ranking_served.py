@@ -20,6 +20,7 @@ from trainer.ranking.training import PastWindow, RankingTraining
 
 CONFIG = served_config(ranking={"hidden": [8], "epochs": 2, "ensemble": 2, "history_length": 9, "dropout": 0.0})
 ITEMS, CUSTOMERS = 48, 12
+CANDIDATES = [[f"i{row:05}" for row in range(ITEMS)]] * CUSTOMERS
 
 
 def cases_table() -> pa.Table:
@@ -32,6 +33,7 @@ def cases_table() -> pa.Table:
             "history_item_ids": [f"i{row:05}" for row in generator.integers(ITEMS + 3, size=length)],
             "history_event_types": generator.choice(TYPES, length).tolist(),
             "history_ages_days": np.sort(generator.integers(0, 40, length) / 2).tolist(),
+            "history_quantities": generator.integers(0, 4, length).astype(float).tolist(),
         }
         truth = [f"i{row:05}" for row in generator.integers(ITEMS, size=2)]
         cases.append(case(user_id=f"u{number}", timestamp=END, truth=truth, country="DE", **met))
@@ -108,6 +110,18 @@ def test_a_request_alone_is_answered_as_in_a_batch(served: ExportedModel) -> Non
         one = {name: values[line : line + 1] for name, values in asked().items()}
         alone = served.ask("recommend", {**one, "k": [ITEMS]})
         np.testing.assert_allclose(alone["scores"][0], together["scores"][line], rtol=1e-4, atol=1e-4)
+
+
+def test_quantities_count_and_unknown_ones_are_single_pieces(served: ExportedModel) -> None:
+    quantities = asked()["history_quantities"]
+    asked_once, many = np.where(quantities > 0, quantities, 1.0), quantities * 3.0
+    assert (quantities != asked_once).any()
+    scores = [
+        served.ask("rank", {**asked(), "candidate_item_ids": CANDIDATES, "history_quantities": each})["scores"]
+        for each in (quantities, asked_once.astype(np.float32), many)
+    ]
+    np.testing.assert_array_equal(scores[0], scores[1])
+    assert not np.allclose(scores[0], scores[2], atol=1e-3)
 
 
 def test_the_same_seed_learns_the_same_weights(served_shop: ServedShop, learned: TwoStage) -> None:

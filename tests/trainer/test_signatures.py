@@ -69,6 +69,7 @@ def test_features_are_those_of_transform(served_shop: ServedShop) -> None:
     expected = EventTransform(served_shop.event_graph)(raw)
     served = _served(served_shop)
     flat = {name: values if name.startswith("history") else values[:, 0] for name, values in raw.items()}
+    flat["history_quantities"] = tf.ones(flat["history_item_ids"].shape)
     found = tf.function(served.transform_request)(flat)
     assert {"query_tokens", "context_country", "hour", "user_bucket", "history_types", "history_ages"} <= set(expected)
     for name, values in expected.items():

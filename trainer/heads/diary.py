@@ -55,6 +55,7 @@ class Diary:
             history_rows=tf.constant(rows, tf.int64),
             history_types=tf.constant(_NAMES[types], tf.string),
             history_ages_days=tf.constant(ages, tf.float32),
+            history_quantities=tf.ones(rows.shape),
         )
 
     def histories(self, users: Rows, moment: int, length: int) -> tuple[Rows, Rows, npt.NDArray[np.float64]]:

@@ -12,7 +12,7 @@ from trainer.ranking.knowledge import Knowledge
 from trainer.ranking.purchases import MISSING, Purchases, customer_columns, sum_up, visit_counts
 from trainer.ranking_stage import Request
 
-_OWN = ("lines", "orders", "first_days", "last_days", "interval_days", "last_order")
+_OWN = ("lines", "pieces", "orders", "first_days", "last_days", "interval_days", "last_order")
 _LEAST_INTERVAL_DAYS, _LEAST_SPREAD = 1.0, 0.1
 _EPSILON = 1e-12
 
@@ -152,6 +152,8 @@ def _relations(
     return {
         "own_due": columns["own_last_days"] / interval,
         "own_due_by_item": columns["own_last_days"] / item_interval,
+        "own_pieces_per_line": columns["own_pieces"] / columns["own_lines"],
+        "own_pieces_against_usual": columns["own_pieces"] / customer["customer_pieces_per_line"],
         "own_share_of_orders": columns["own_orders"] / customer["customer_orders"],
         "own_share_since_first": columns["own_orders"] / (possible + 1.0),
         "price": prices,

@@ -22,9 +22,9 @@ class Purchases:
     Args:
       cells: [n] int64, line x items + row, each once, within a line the newest first.
       lines: [n] int64, the line of each.
-      values: of each pair by name, [n] float32: `lines`, `orders`, `first_days`, `last_days`, `interval_days`, and how
-        much of it is left after halving with every 20, 60 and 90 days, each at most 1: `left_20d`, ...; `last_order`
-        is 1 where the item was in the newest order.
+      values: of each pair by name, [n] float32: `lines`, `pieces`, `orders`, `first_days`, `last_days`, `interval_days`,
+        and how much of it is left after halving with every 20, 60 and 90 days, each at most 1: `left_20d`, ...;
+        `last_order` is 1 where the item was in the newest order.
     """
 
     cells: tf.Tensor
@@ -51,6 +51,7 @@ def sum_up(request: Request, chosen: tf.Tensor, items: int) -> Purchases:
     newest = tf.math.unsorted_segment_min(age, line, tf.shape(chosen, tf.int64)[0])
     values = {
         "lines": tf.math.unsorted_segment_sum(tf.ones_like(age), pair, count),
+        "pieces": tf.math.unsorted_segment_sum(tf.gather_nd(request.history_quantities, places), pair, count),
         "orders": orders,
         "first_days": first,
         "last_days": last,
@@ -86,6 +87,7 @@ def customer_columns(request: Request, bought: Purchases, prices: tf.Tensor, ite
     columns = {
         "customer_items": pairs,
         "customer_lines": total(values["lines"]),
+        "customer_pieces_per_line": total(values["pieces"]) / total(values["lines"]),
         "customer_idle_days": newest,
         "customer_age_days": oldest,
         **_price_columns(tf.gather(prices, bought.cells % items), lines, batch),

@@ -82,4 +82,5 @@ def _cut(request: Request, length: int) -> Request:
         history_rows=request.history_rows[:, :length],
         history_types=request.history_types[:, :length],
         history_ages_days=request.history_ages_days[:, :length],
+        history_quantities=request.history_quantities[:, :length],
     )
