@@ -67,6 +67,48 @@ _SERVING = {
     "ModelVersionStatus": ("1 version int64", "2 state enum", "3 status StatusProto"),
     "GetModelStatusRequest": ("1 model_spec ModelSpec",),
     "GetModelStatusResponse": ("1 model_version_status *ModelVersionStatus",),
+    "ServableVersionPolicy.Latest": ("1 num_versions uint32",),
+    "ServableVersionPolicy.All": (),
+    "ServableVersionPolicy.Specific": ("1 versions *int64",),
+    "ServableVersionPolicy": (
+        "100 latest oneof:policy_choice ServableVersionPolicy.Latest",
+        "101 all oneof:policy_choice ServableVersionPolicy.All",
+        "102 specific oneof:policy_choice ServableVersionPolicy.Specific",
+    ),
+    "LogCollectorConfig": ("1 type string", "2 filename_prefix string"),
+    "SamplingConfig": ("1 sampling_rate double",),
+    "LoggingConfig": ("1 log_collector_config LogCollectorConfig", "2 sampling_config SamplingConfig"),
+    "ModelConfig": (
+        "1 name string",
+        "2 base_path string",
+        "4 model_platform string",
+        "6 logging_config LoggingConfig",
+        "7 model_version_policy ServableVersionPolicy",
+        "8 version_labels map int64",
+    ),
+    "ModelConfigList": ("1 config *ModelConfig",),
+    "ModelServerConfig": (
+        "1 model_config_list oneof:config ModelConfigList",
+        "2 custom_model_config oneof:config .google.protobuf.Any",
+    ),
+    "ReloadConfigRequest": ("1 config ModelServerConfig", "2 metric_names *string"),
+    "Metric": ("1 name string", "2 int64_value_increase oneof:value_increase int64"),
+    "ReloadConfigResponse": ("1 status StatusProto", "2 metric *Metric"),
+    # The packages that are published lack these; they are read from text files only.
+    "SSLConfig": ("1 server_key string", "2 server_cert string", "3 custom_ca string", "4 client_verify bool"),
+    "PrometheusConfig": ("1 enable bool", "2 path string"),
+    "MonitoringConfig": ("1 prometheus_config PrometheusConfig",),
+    "BatchingParameters": (
+        "1 max_batch_size .google.protobuf.Int64Value",
+        "2 batch_timeout_micros .google.protobuf.Int64Value",
+        "3 max_enqueued_batches .google.protobuf.Int64Value",
+        "4 num_batch_threads .google.protobuf.Int64Value",
+        "5 thread_pool_name .google.protobuf.StringValue",
+        "6 allowed_batch_sizes *int64",
+        "7 pad_variable_length_inputs bool",
+        "8 enable_large_batch_splitting .google.protobuf.BoolValue",
+        "9 max_execution_batch_size .google.protobuf.Int64Value",
+    ),
 }
 
 # state of ModelVersionStatus: its name
@@ -143,3 +185,10 @@ GetModelMetadataResponse = _class("tensorflow.serving.GetModelMetadataResponse")
 SignatureDefMap = _class("tensorflow.serving.SignatureDefMap")
 GetModelStatusRequest = _class("tensorflow.serving.GetModelStatusRequest")
 GetModelStatusResponse = _class("tensorflow.serving.GetModelStatusResponse")
+ModelConfig = _class("tensorflow.serving.ModelConfig")
+ModelServerConfig = _class("tensorflow.serving.ModelServerConfig")
+ReloadConfigRequest = _class("tensorflow.serving.ReloadConfigRequest")
+ReloadConfigResponse = _class("tensorflow.serving.ReloadConfigResponse")
+SSLConfig = _class("tensorflow.serving.SSLConfig")
+MonitoringConfig = _class("tensorflow.serving.MonitoringConfig")
+BatchingParameters = _class("tensorflow.serving.BatchingParameters")

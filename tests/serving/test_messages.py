@@ -4,10 +4,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from google.protobuf import any_pb2, descriptor
+from google.protobuf import any_pb2, descriptor, text_format
 from tensorflow.core.framework import tensor_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
-from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2, predict_pb2
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_management_pb2,
+    model_pb2,
+    predict_pb2,
+)
+from tensorflow_serving.config import model_server_config_pb2
 
 from serving import messages
 
@@ -24,6 +31,21 @@ PAIRS = [
     (messages.GetModelStatusRequest, get_model_status_pb2.GetModelStatusRequest),
     (messages.GetModelStatusResponse, get_model_status_pb2.GetModelStatusResponse),
 ]
+# The version policy is a message of a message there, and model_type is of the past: these are compared on the wire.
+CONFIG_TEXT = """
+model_config_list {
+  config {
+    name: "a"
+    base_path: "/models/a"
+    model_platform: "tensorflow"
+    model_version_policy { specific { versions: 3 versions: 5 } }
+    version_labels { key: "stable" value: 3 }
+    logging_config { log_collector_config { type: "x" filename_prefix: "y" } sampling_config { sampling_rate: 0.5 } }
+  }
+  config { name: "b" base_path: "/models/b" model_version_policy { latest { num_versions: 2 } } }
+  config { name: "c" base_path: "/models/c" model_version_policy { all {} } }
+}
+"""
 
 
 def _fields(ours: Any, seen: set[str]) -> Iterator[Any]:
@@ -61,6 +83,17 @@ def test_request_crosses_the_wire() -> None:
     assert list(theirs.inputs["x"].int64_val) == [1, -2]
     assert list(theirs.output_filter) == ["y"]
     assert messages.PredictRequest.FromString(theirs.SerializeToString()) == made
+
+
+def test_model_config_crosses_the_wire() -> None:
+    ours = text_format.Parse(CONFIG_TEXT, messages.ModelServerConfig())
+    theirs = model_server_config_pb2.ModelServerConfig.FromString(ours.SerializeToString())
+    assert theirs == text_format.Parse(CONFIG_TEXT, model_server_config_pb2.ModelServerConfig())
+    answer = model_management_pb2.ReloadConfigResponse()
+    answer.status.error_message = "no"
+    answer.metric.add(name="m", int64_value_increase=2)
+    read = messages.ReloadConfigResponse.FromString(answer.SerializeToString())
+    assert (read.status.error_message, read.metric[0].int64_value_increase) == ("no", 2)
 
 
 def test_label_and_version_exclude_each_other() -> None:
