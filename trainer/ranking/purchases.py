@@ -22,9 +22,9 @@ class Purchases:
     Args:
       cells: [n] int64, line x items + row, each once, within a line the newest first.
       lines: [n] int64, the line of each.
-      values: of each pair by name, [n] float32: `lines`, `pieces`, `orders`, `first_days`, `last_days`, `interval_days`,
-        and how much of it is left after halving with every 20, 60 and 90 days, each at most 1: `left_20d`, ...;
-        `last_order` is 1 where the item was in the newest order.
+      values: of each pair by name, [n] float32: `lines`, `pieces`, `orders`, `first_days`, `last_days`,
+        `interval_days`, and how much of it is left after halving with every 20, 60 and 90 days, each at most 1:
+        `left_20d`, ...; `last_order` is 1 where the item was in the newest order.
     """
 
     cells: tf.Tensor
