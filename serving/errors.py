@@ -33,12 +33,14 @@ class ServingError(Exception):
     Args:
       code: the gRPC status code.
       message: the text that the client gets.
+      retry_after_s: when the same call may end well; None if it will not by waiting.
     """
 
-    def __init__(self, code: Code, message: str) -> None:
+    def __init__(self, code: Code, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.retry_after_s = retry_after_s
 
     def __str__(self) -> str:
         return f"{self.code.name}: {self.message}"

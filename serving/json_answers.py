@@ -41,6 +41,23 @@ def write_predictions(outputs: Mapping[str, NDArray[Any]], *, rows: bool) -> str
     return '{\n    "predictions": [' + ",\n        ".join(lines) + "]\n}"
 
 
+def write_classes(result: Any) -> str:
+    """Writes a ClassificationResult: `{"results": [[[label, score], ...], ...]}`, one list an Example."""
+    lines = []
+    for classification in result.classifications:
+        pairs = (
+            f"[{json.dumps(one.label, ensure_ascii=False)}, {_float(one.score)}]" for one in classification.classes
+        )
+        lines.append("[" + ", ".join(pairs) + "]")
+    return '{\n    "results": [' + ",\n        ".join(lines) + "]\n}"
+
+
+def write_numbers(result: Any) -> str:
+    """Writes a RegressionResult: `{"results": [number, ...]}`, one an Example."""
+    numbers = ", ".join(_float(regression.value) for regression in result.regressions)
+    return f'{{\n    "results": [{numbers}]\n}}'
+
+
 def _collapsed(parts: Mapping[str, str]) -> str:
     if len(parts) == 1:
         return next(iter(parts.values()))
@@ -86,10 +103,14 @@ def _texts(alias: str, value: NDArray[Any]) -> list[str]:
     if flat.dtype.kind in "iu":
         return [str(element) for element in flat.tolist()]
     if flat.dtype == np.float32:
-        return [_decimal(element, np.float32, 9) for element in flat.tolist()]
+        return [_float(element) for element in flat.tolist()]
     if flat.dtype == np.float64:
         return [_decimal(element, float, 17) for element in flat.tolist()]
     raise ServingError(Code.INVALID_ARGUMENT, f"Failed to write JSON value for tensor type: {flat.dtype}")
+
+
+def _float(value: float) -> str:
+    return _decimal(value, np.float32, 9)
 
 
 def _decimal(value: float, parse: Callable[[str], Any], digits: int) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.errors import Code, ServingError
+from serving.json_documents import (
+    TOO_BIG,
+    decode_base64,
+    encode_text,
+    invalid,
+    is_base64,
+    parse_object,
+    show,
+    shown,
+    signature_name,
+)
 from serving.tensors import STRING, Dtype, TensorError, dtype_of
 
-_MAX_SHOWN = 256
-_TOO_BIG = "Number too big to be stored in double."
 _FLOATS = ("float", "double", "half", "bfloat16")
 # Small integers travel as int32, and what does not fit wraps: so the stock server does.
 _INT_LIMITS = {"uint32": (0, 2**32), "uint64": (0, 2**64), "int64": (-(2**63), 2**63)}
@@ -37,50 +43,30 @@ class PredictCall:
     rows: bool
 
 
-def parse_call(body: bytes) -> PredictCall:
+def parse_call(body: bytes, most_levels: int = 0) -> PredictCall:
     """Reads the body of a predict request as far as it can be read without knowing the model.
+
+    Args:
+      body: JSON in UTF-8.
+      most_levels: how deep its brackets may be; 0 leaves that to the parser.
 
     Raises:
       ServingError: INVALID_ARGUMENT, in the stock server's words.
     """
-    document = parse_object(body)
-    name = document.get("signature_name", "")
-    if not isinstance(name, str):
-        raise _invalid(f"{_show(document)} not formatted correctly. 'signature_name' key must be a string value.")
+    document = parse_object(body, most_levels)
+    name = signature_name(document)
     rows, columns = "instances" in document, "inputs" in document
     if rows and columns:
-        raise _invalid(
-            f"{_show(document)} Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist "
+        raise invalid(
+            f"{show(document)} Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist "
         )
     if not rows and not columns:
         raise ServingError(Code.INVALID_ARGUMENT, "Missing 'inputs' or 'instances' key")
     if rows and not isinstance(document["instances"], list):
-        raise _invalid(f"{_show(document)} Expecting 'instances' to be an list/array")
+        raise invalid(f"{show(document)} Expecting 'instances' to be an list/array")
     if rows and not document["instances"]:
-        raise _invalid(f"{_show(document)} No values in 'instances' array")
+        raise invalid(f"{show(document)} No values in 'instances' array")
     return PredictCall(name, document, rows)
-
-
-def parse_object(body: bytes) -> dict[str, Any]:
-    """Reads a JSON object; NaN, Infinity and -Infinity are numbers, what follows the object is ignored.
-
-    Raises:
-      ServingError: INVALID_ARGUMENT if it is none.
-    """
-    text = body.decode("utf-8", errors="surrogateescape").lstrip("\ufeff \t\r\n")
-    if not text:
-        raise ServingError(Code.INVALID_ARGUMENT, "JSON Parse error: The document is empty")
-    try:
-        document, _ = json.JSONDecoder().raw_decode(text)
-    except json.JSONDecodeError as error:
-        raise ServingError(Code.INVALID_ARGUMENT, f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
-    except RecursionError as error:
-        raise ServingError(Code.INVALID_ARGUMENT, "JSON Parse error: nested too deeply") from error
-    except ValueError as error:  # Python refuses integers of more than some thousand digits
-        raise ServingError(Code.INVALID_ARGUMENT, f"JSON Parse error: {_TOO_BIG}") from error
-    if not isinstance(document, dict):
-        raise _invalid(f"{_show(document)} Is not object")
-    return document
 
 
 def read_inputs(call: PredictCall, infos: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
@@ -139,7 +125,7 @@ def _read_rows(rows: Sequence[Any], dtypes: Mapping[str, Dtype]) -> dict[str, ND
         if named and row.keys() != dtypes.keys():
             raise ServingError(
                 Code.INVALID_ARGUMENT,
-                f"Failed to process element: {position} of 'instances' list. JSON object: {_shown(row)} "
+                f"Failed to process element: {position} of 'instances' list. JSON object: {shown(row)} "
                 f"keys must be equal to: {','.join(sorted(dtypes))}",
             )
     return {alias: np.stack(cells) for alias, cells in columns.items()}
@@ -186,8 +172,8 @@ def _to_array(value: Any, dtype: Dtype) -> NDArray[Any]:
 def _leaves(value: Any, level: int, shape: Sequence[int], dtype: Dtype) -> Iterator[Any]:
     if not isinstance(value, list):
         if level != len(shape):
-            raise _invalid(
-                f"{_show(value)} found at incorrect level: {level + 1} in the JSON DOM. Expected at level: {len(shape)}"
+            raise invalid(
+                f"{show(value)} found at incorrect level: {level + 1} in the JSON DOM. Expected at level: {len(shape)}"
             )
         yield _leaf(value, dtype)
         return
@@ -207,9 +193,9 @@ def _leaves(value: Any, level: int, shape: Sequence[int], dtype: Dtype) -> Itera
 def _leaf(value: Any, dtype: Dtype) -> Any:
     if dtype is STRING:
         if isinstance(value, str):
-            return _encode_text(value)
+            return encode_text(value)
         if isinstance(value, dict):
-            return _decode_base64(value)
+            return decode_base64(value)
     elif dtype.name == "bool":
         if isinstance(value, bool):
             return value
@@ -222,42 +208,18 @@ def _leaf(value: Any, dtype: Dtype) -> Any:
     kind = {dict: "Object", list: "Array", str: "String", bool: str(value), type(None): "Null"}.get(
         type(value), "Number"
     )
-    raise _invalid(f"{_show(value)} Type: {kind} is not of expected type: {dtype.name}")
+    raise invalid(f"{show(value)} Type: {kind} is not of expected type: {dtype.name}")
 
 
 def _to_float(value: float) -> float:
     try:
         return float(value)
     except OverflowError as error:
-        raise ServingError(Code.INVALID_ARGUMENT, f"JSON Parse error: {_TOO_BIG}") from error
-
-
-def _encode_text(value: str) -> bytes:
-    try:
-        return value.encode("utf-8", errors="surrogateescape")
-    except UnicodeEncodeError as error:
-        raise ServingError(
-            Code.INVALID_ARGUMENT,
-            f"JSON Parse error: The surrogate pair in string is invalid. at offset: {error.start}",
-        ) from error
-
-
-def _decode_base64(value: Mapping[str, Any]) -> bytes:
-    if not _is_base64(value):
-        raise _invalid(f"{_show(value)} not formatted correctly for base64 data")
-    text = "".join(value["b64"].split()).rstrip("=")
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ServingError(Code.INVALID_ARGUMENT, "Unable to base64 decode") from error
-
-
-def _is_base64(value: Any) -> bool:
-    return isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str)
+        raise ServingError(Code.INVALID_ARGUMENT, f"JSON Parse error: {TOO_BIG}") from error
 
 
 def _is_object(value: Any) -> bool:
-    return isinstance(value, dict) and not _is_base64(value)
+    return isinstance(value, dict) and not is_base64(value)
 
 
 def _dtype(info: Any) -> Dtype:
@@ -269,15 +231,3 @@ def _dtype(info: Any) -> Dtype:
 
 def _dims(array: NDArray[Any]) -> str:
     return f"[{','.join(str(length) for length in array.shape)}]"
-
-
-def _shown(value: Any) -> str:
-    return json.dumps(value)[:_MAX_SHOWN]
-
-
-def _show(value: Any) -> str:
-    return f"JSON Value: {_shown(value)}"
-
-
-def _invalid(message: str) -> ServingError:
-    return ServingError(Code.INVALID_ARGUMENT, message)

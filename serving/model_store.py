@@ -7,53 +7,17 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from serving import warmup
 from serving.errors import Code, ServingError
 from serving.memory import return_memory
 from serving.predictor import LoadError, Predictor
-from serving.versions import Fingerprint, VersionPolicy, fingerprint, latest, list_versions
+from serving.version_states import AVAILABLE, END, LOADING, START, UNLOADING, Version, VersionStatus
+from serving.versions import VersionPolicy, fingerprint, latest, list_versions
 
 LOG = logging.getLogger("aisle.serving")
 MAX_RETRY_PAUSE_S = 60.0
-
-# States of a version, as numbered by TensorFlow Serving's GetModelStatus.
-START, LOADING, AVAILABLE, UNLOADING, END = 10, 20, 30, 40, 50
-
-
-@dataclass(frozen=True)
-class VersionStatus:
-    """What GetModelStatus says of one version.
-
-    Args:
-      version: its number.
-      state: one of START, LOADING, AVAILABLE, UNLOADING, END.
-      code: why it could not be loaded; OK if nothing went wrong.
-      message: the same in words.
-    """
-
-    version: int
-    state: int
-    code: Code = Code.OK
-    message: str = ""
-
-
-@dataclass
-class _Version:
-    """One version that was seen on disk. `calls` counts those under way."""
-
-    number: int
-    folder: Path
-    state: int = START
-    predictor: Predictor | None = None
-    calls: int = 0
-    error: str = ""
-    failures: int = 0
-    retry_at_s: float = 0.0
-    seen: Fingerprint | None = field(default=None, repr=False)
-    tried: Fingerprint | None = field(default=None, repr=False)
 
 
 class ModelStore:
@@ -62,8 +26,8 @@ class ModelStore:
     Args:
       name: the model's name in requests.
       base_path: the folder that holds one folder a version.
-      policy: which versions are wanted.
-      poll_interval_s: pause between two looks at the folder.
+      policy: which versions are wanted; `obey` changes it.
+      poll_interval_s: pause between two looks at the folder; 0 looks once.
       threads: how many threads one call may use; 0 leaves it to TensorFlow.
       warm: whether a version's warm-up requests are run before it answers.
       on_change: called, with this store, when the set of available versions has changed.
@@ -83,11 +47,12 @@ class ModelStore:
         self.name = name
         self.base_path = base_path
         self.on_change = on_change
-        self._policy = policy or latest()
+        self.policy = policy or latest()
         self._poll_interval_s = poll_interval_s
         self._threads = threads
         self._warm = warm
-        self._versions: dict[int, _Version] = {}
+        self._versions: dict[int, Version] = {}
+        self._polling = threading.Lock()
         self._changed = threading.Condition()
         self._wake = threading.Event()
         self._stopping = False
@@ -159,26 +124,35 @@ class ModelStore:
 
     def poll(self) -> None:
         """Looks at the folder once: loads what is wanted and new, then retires what is wanted no more."""
-        try:
-            found = list_versions(self.base_path)
-        except OSError as error:
-            self._say_once(f"{self.base_path}: cannot be listed ({error.strerror}); what is loaded stays")
-            found = {}
-        if found:
-            self._load_wanted(found)
-        elif not self.available():
-            self._say_once(f"{self.base_path}: holds no version yet (a folder with a number as its name); waiting")
-        self._free_retired()
+        with self._polling:
+            try:
+                found = list_versions(self.base_path)
+            except OSError as error:
+                self._say_once(f"{self.base_path}: cannot be listed ({error.strerror}); what is loaded stays")
+                found = {}
+            if found:
+                self._load_wanted(found)
+            elif not self.available():
+                self._say_once(f"{self.base_path}: holds no version yet (a folder with a number as its name); waiting")
+            self._free_retired()
+
+    def obey(self, policy: VersionPolicy) -> None:
+        """Serves what another policy wants, from now on; returns once what is on disk was tried."""
+        self.policy = policy
+        self.poll()
+        if any(status.state == START for status in self.statuses()):  # seen for the first time: maybe half a copy
+            time.sleep(self._poll_interval_s or 1.0)
+            self.poll()
 
     def _watch(self) -> None:
         while not self._stopping:
-            self._wake.wait(self._poll_interval_s)
+            self._wake.wait(self._poll_interval_s or None)
             self._wake.clear()
             if not self._stopping:
                 self.poll()
 
     def _load_wanted(self, found: Mapping[int, Path]) -> None:
-        wanted = set(self._policy(list(found)))
+        wanted = set(self.policy(list(found)))
         for number in sorted(wanted, reverse=True):
             self._try_load(number, found[number])
         if not self.available():
@@ -195,7 +169,7 @@ class ModelStore:
         """Loads a version if it is not loaded and its time has come; returns whether it is available."""
         version = self._versions.get(number)
         if version is None or (version.state == END and not version.error):
-            version = _Version(number, folder)
+            version = Version(number, folder)
         if version.state in (AVAILABLE, UNLOADING):
             return version.state == AVAILABLE
         with self._changed:
@@ -221,7 +195,7 @@ class ModelStore:
         LOG.info("%s version %d answers now (%.1f s, %d warm-up requests)", self.name, number, seconds, warmed)
         return True
 
-    def _is_due(self, version: _Version) -> bool:
+    def _is_due(self, version: Version) -> bool:
         """Whether to try now: the folder has stopped changing, and a failure's pause is over or it has changed."""
         try:
             now = fingerprint(version.folder)
@@ -235,11 +209,12 @@ class ModelStore:
             return True
         return False
 
-    def _note_failure(self, version: _Version, message: str) -> None:
+    def _note_failure(self, version: Version, message: str) -> None:
         version.failures += 1
         pause_s = min(2.0 ** (version.failures - 1), MAX_RETRY_PAUSE_S)
         version.retry_at_s = time.monotonic() + pause_s
-        version.error = message
+        # Clients are told why, but not where the models lie.
+        version.error = message.replace(f"{self.base_path}/", "")
         self._set_state(version, END)
         stays = ", ".join(str(number) for number in self.available()) or "none"
         LOG.error(
@@ -251,7 +226,7 @@ class ModelStore:
             message,
         )
 
-    def _retire(self, version: _Version) -> None:
+    def _retire(self, version: Version) -> None:
         self._set_state(version, UNLOADING)
         LOG.info("%s version %d is retired; %d calls under way", self.name, version.number, version.calls)
 
@@ -267,7 +242,7 @@ class ModelStore:
         if freed:
             return_memory()
 
-    def _find(self, number: int | None) -> _Version:
+    def _find(self, number: int | None) -> Version:
         if number is not None:
             version = self._versions.get(number)
             if version is not None and version.state == AVAILABLE:
@@ -278,7 +253,7 @@ class ModelStore:
             raise ServingError(Code.NOT_FOUND, f"Servable not found for request: Latest({self.name})")
         return max(available, key=lambda version: version.number)
 
-    def _set_state(self, version: _Version, state: int) -> None:
+    def _set_state(self, version: Version, state: int) -> None:
         with self._changed:
             changed = AVAILABLE in (version.state, state)
             version.state = state

@@ -1,15 +1,24 @@
-"""Counters and latencies of calls, under the names that TensorFlow Serving gives them."""
+"""Counters and latencies of calls, under the names that TensorFlow Serving gives them, and some more by signature."""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from serving.errors import Code
 
-METRICS_PATH = "/monitoring/prometheus/metrics"
 CONTENT_TYPE = "text/plain"
+# Where several processes of one server keep their numbers; prometheus_client knows it by this name.
+SHARED_FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 # TensorFlow Serving's own buckets, in microseconds.
 _BUCKETS_US = tuple(10.0 * 1.8**step for step in range(33))
+_BUCKETS_S = tuple(1e-4 * 2.0**step for step in range(18))
+_BUCKETS_ROWS = tuple(2.0**step for step in range(13))
 _PREFIX = ":tensorflow:serving:"
 
 
@@ -18,42 +27,104 @@ class Monitor:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._count = Counter(
-            f"{_PREFIX}request_count",
-            "The total number of requests.",
-            ["model_name", "status"],
-            registry=self._registry,
-        )
-        self._latency = Histogram(
+        self._count = self._counter(f"{_PREFIX}request_count", "The total number of requests.", "model_name", "status")
+        self._latency = self._histogram(
             f"{_PREFIX}request_latency",
             "Distribution of wall time (in microseconds) of requests.",
-            ["model_name", "API", "entrypoint"],
-            buckets=_BUCKETS_US,
-            registry=self._registry,
+            _BUCKETS_US,
+            "model_name",
+            "API",
+            "entrypoint",
         )
-        self._runtime = Histogram(
+        self._runtime = self._histogram(
             f"{_PREFIX}runtime_latency",
             "Distribution of wall time (in microseconds) of running the graph.",
-            ["model_name", "API", "runtime"],
-            buckets=_BUCKETS_US,
+            _BUCKETS_US,
+            "model_name",
+            "API",
+            "runtime",
+        )
+        by_signature = ("model_name", "signature_name")
+        self._calls = self._counter("aisle_calls", "Calls by signature and outcome.", *by_signature, "status")
+        self._seconds = self._histogram(
+            "aisle_call_seconds", "Time that calls took which ended well.", _BUCKETS_S, *by_signature
+        )
+        self._rows = self._histogram("aisle_call_rows", "Rows that a call brought.", _BUCKETS_ROWS, *by_signature)
+        self._batch_rows = self._histogram(
+            "aisle_batch_rows", "Rows that the graph ran on at once.", _BUCKETS_ROWS, *by_signature
+        )
+        self._queue = self._histogram(
+            "aisle_queue_seconds", "Time that calls waited to be run.", _BUCKETS_S, *by_signature
+        )
+        self._lost_lines = self._counter("aisle_access_log_lost_lines", "Lines that could not be written.")
+        self._under_way = Gauge(
+            "aisle_calls_under_way",
+            "Calls at work and waiting.",
             registry=self._registry,
+            multiprocess_mode="livesum",
         )
 
     def count(self, model: str, code: Code) -> None:
         """Counts a request by its status."""
-        self._count.labels(model, code.name).inc()
+        self._count(model, code.name).inc()
 
     def observe(self, model: str, api: str, entrypoint: str, seconds: float) -> None:
         """Notes how long a request took that ended well."""
-        self._latency.labels(model, api, entrypoint).observe(seconds * 1e6)
+        self._latency(model, api, entrypoint).observe(seconds * 1e6)
 
     def observe_runtime(self, model: str, api: str, seconds: float) -> None:
         """Notes how long the graph ran."""
-        self._runtime.labels(model, api, "TF1").observe(seconds * 1e6)
+        self._runtime(model, api, "TF1").observe(seconds * 1e6)
+
+    def observe_call(self, model: str, signature: str, code: Code, seconds: float) -> None:
+        """Notes how a call of a signature ended, and how long it took if well."""
+        self._calls(model, signature, code.name).inc()
+        if code == Code.OK:
+            self._seconds(model, signature).observe(seconds)
+
+    def observe_rows(self, model: str, signature: str, rows: int) -> None:
+        """Notes how many rows a call brought."""
+        self._rows(model, signature).observe(rows)
+
+    def observe_batch(self, model: str, signature: str, rows: int) -> None:
+        """Notes how many rows the graph ran on at once."""
+        self._batch_rows(model, signature).observe(rows)
+
+    def observe_queue(self, model: str, signature: str, seconds: float) -> None:
+        """Notes how long a call waited to be run."""
+        self._queue(model, signature).observe(seconds)
+
+    def count_lost_line(self) -> None:
+        """Counts a line of the access log that could not be written."""
+        self._lost_lines().inc()
+
+    def set_under_way(self, calls: int) -> None:
+        """Notes how many calls are at work and waiting."""
+        self._under_way.set(calls)
 
     def page(self) -> bytes:
-        """Returns the metrics as Prometheus reads them."""
-        text: bytes = generate_latest(self._registry)
+        """Returns the metrics as Prometheus reads them, those of all processes of the server together."""
+        registry = self._registry
+        if SHARED_FOLDER_VARIABLE in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        text: bytes = generate_latest(registry)
         # The library ends every counter's name in _total and adds the time of creation; the stock server does not.
         lines = [line for line in text.splitlines(keepends=True) if b"_created" not in line]
         return b"".join(lines).replace(b"request_count_total", b"request_count")
+
+    def _counter(self, name: str, text: str, *labels: str) -> Callable[..., Counter]:
+        return _remembered(Counter(name, text, labels, registry=self._registry))
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Callable[..., Histogram]:
+        return _remembered(Histogram(name, text, labels, buckets=buckets, registry=self._registry))
+
+
+def _remembered(metric: Any) -> Callable[..., Any]:
+    """Finds a metric by its labels' values; the library checks all of them anew each time, at a cost per call."""
+
+    @cache
+    def find(*values: str) -> Any:
+        return metric.labels(*values) if values else metric
+
+    return find

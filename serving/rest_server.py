@@ -1,41 +1,31 @@
-"""TensorFlow Serving's REST API: predict, status and metadata; and the metrics page."""
+"""TensorFlow Serving's REST API over HTTP; beside it what watches a server: probes and metrics."""
 
 from __future__ import annotations
 
 import asyncio
-import gzip
-import re
 import socket
 import threading
 import time
-import zlib
-from collections.abc import Mapping
-from typing import Any
-from urllib.parse import unquote
+from collections.abc import Callable, Mapping
 
 import uvicorn
-from google.protobuf import json_format
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
+from serving.call import Call
 from serving.errors import Code, ServingError
-from serving.json_answers import write_predictions
-from serving.json_tensors import parse_call, read_inputs
-from serving.monitoring import CONTENT_TYPE, METRICS_PATH, Monitor
-from serving.predictor import DEFAULT_SIGNATURE
-from serving.service import SIGNATURE_DEF, ModelService
+from serving.http_protocol import TimedProtocol
+from serving.monitoring import CONTENT_TYPE
+from serving.options import ServerOptions
+from serving.reception import REQUEST_ID, RETRY_AFTER, Reception
+from serving.rest_calls import RestCalls, RestRequest
 
-_PREDICT_PATH = re.compile(
-    r"/v1/models/([^/:]+)(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?:(classify|regress|predict)", re.IGNORECASE
-)
-_STATUS_PATH = re.compile(
-    r"/v1/models(?:/([^/:]+))?(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?(?:/(metadata))?", re.IGNORECASE
-)
-_HTTP_STATUS: Mapping[Code, int] = {
+HTTP_STATUS: Mapping[Code, int] = {
     Code.CANCELLED: 499,
     Code.INVALID_ARGUMENT: 400,
     Code.DEADLINE_EXCEEDED: 504,
@@ -51,32 +41,41 @@ _HTTP_STATUS: Mapping[Code, int] = {
     Code.UNAUTHENTICATED: 401,
 }
 _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]
-_MAX_VERSION = 2**63 - 1
+LIVE_PATH, READY_PATH = "/livez", "/readyz"
 
 
 class RestServer:
     """An HTTP server in a thread of its own.
 
     Args:
-      service: what answers.
+      reception: lets calls in and knows what answers.
       listener: the socket to accept from.
-      monitor: what counts the calls.
-      timeout_s: how long a request may run.
+      options: time for a request, where the metrics are, whether other sites may ask.
+      is_ready: tells whether every model answers and the server goes on taking calls.
     """
 
     def __init__(
-        self, service: ModelService, listener: socket.socket, monitor: Monitor, timeout_s: float = 30.0
+        self, reception: Reception, listener: socket.socket, options: ServerOptions, is_ready: Callable[[], bool]
     ) -> None:
-        self._service = service
-        self._monitor = monitor
-        self._timeout_s = timeout_s
+        self._reception = reception
+        self._calls = RestCalls(reception.service, options)
+        self._options = options
+        self._is_ready = is_ready
         self._listener = listener
         routes = [
-            Route(METRICS_PATH, self._metrics, methods=["GET"]),
+            Route(LIVE_PATH, self._live, methods=["GET"]),
+            Route(READY_PATH, self._ready, methods=["GET"]),
             Route("/{path:path}", self._answer, methods=_METHODS),
         ]
+        if options.metrics_path:
+            routes.insert(0, Route(options.metrics_path, self._metrics, methods=["GET"]))
         config = uvicorn.Config(
-            Starlette(routes=routes), log_config=None, access_log=False, lifespan="off", server_header=False
+            Starlette(routes=routes, middleware=_middleware(options)),
+            http=TimedProtocol,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
@@ -97,95 +96,103 @@ class RestServer:
             self._thread.join()
         self._listener.close()
 
-    async def _metrics(self, _request: Request) -> Response:
-        return Response(self._monitor.page(), media_type=CONTENT_TYPE)
+    async def _live(self, _request: Request) -> Response:
+        return JSONResponse({"live": True})
+
+    async def _ready(self, _request: Request) -> Response:
+        ready = self._is_ready()
+        stores = self._reception.service.catalog.stores.values()
+        return JSONResponse(
+            {"ready": ready, "models": {store.name: store.available() for store in stores}}, 200 if ready else 503
+        )
+
+    async def _metrics(self, request: Request) -> Response:
+        try:
+            self._reception.admission.client("", request.headers.get("authorization", ""))
+        except ServingError as error:
+            return _refusal(error)
+        self._reception.monitor.set_under_way(self._reception.admission.calls)
+        return Response(self._reception.monitor.page(), media_type=CONTENT_TYPE)
 
     async def _answer(self, request: Request) -> Response:
         path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
         if not path.lower().startswith("/v1/"):
             return Response(status_code=404)
-        body = await request.body()
-        gzipped = request.headers.get("content-encoding", "").lower() == "gzip"
-        return await run_in_threadpool(self._process, request.method, path, body, gzipped)
-
-    def _process(self, method: str, path: str, body: bytes, gzipped: bool) -> Response:
-        started_s = time.perf_counter()
-        model, action = "", ""
+        call = Call("REST", "", request.client.host if request.client else "unix")
+        if self._reception.names_calls:
+            call.request_id = self._reception.request_id(request.headers.get(REQUEST_ID, ""))
+        admission = self._reception.admission
         try:
-            pattern = {"POST": _PREDICT_PATH, "GET": _STATUS_PATH}.get(method)
-            found = pattern.fullmatch(path) if pattern else None
-            if found is None:
-                raise ServingError(Code.INVALID_ARGUMENT, f"Malformed request: {method} {path}")
-            spec = _model_spec(*found.groups()[:3])
-            model, action = self._service.known_name(spec.name), (found[4] or "").lower()
-            if method == "POST":
-                text = self._predict(spec, action, gunzipped(body) if gzipped else body)
-            else:
-                text = self._metadata(spec) if action == "metadata" else self._status(spec)
+            admission.check_load()
         except ServingError as error:
-            self._monitor.count(model, error.code)
-            return JSONResponse({"error": error.message}, _HTTP_STATUS.get(error.code, 500))
-        self._monitor.count(model, Code.OK)
-        self._monitor.observe(model, action, "REST", time.perf_counter() - started_s)
+            self._reception.note(call, error.code, error.message)
+            return _named(_refusal(error), call)
+        admission.enter()
+        try:
+            response = await self._read_and_run(request, path, call)
+        finally:
+            admission.leave()
+        return _named(response, call)
+
+    async def _read_and_run(self, request: Request, path: str, call: Call) -> Response:
+        try:
+            async with asyncio.timeout(self._options.rest_timeout_s):
+                body = await self._body(request)
+        except (TimeoutError, ClientDisconnect):
+            error = ServingError(Code.DEADLINE_EXCEEDED, "the body did not come in time")
+            self._reception.note(call, error.code, error.message)
+            return _refusal(error)
+        except ServingError as error:
+            self._reception.note(call, error.code, error.message)
+            return _refusal(error)
+        sent = RestRequest(
+            request.method,
+            path,
+            request.headers.get("authorization", ""),
+            body,
+            request.headers.get("content-encoding", "").lower() == "gzip",
+        )
+        return await run_in_threadpool(self._run, call, sent)
+
+    async def _body(self, request: Request) -> bytes:
+        """Reads the body, no more than is allowed; a stranger's is not read."""
+        self._reception.admission.client("", request.headers.get("authorization", ""))
+        limits = self._options.limits
+        announced = request.headers.get("content-length", "0")
+        limits.check_bytes(int(announced) if announced.isdigit() else 0)
+        parts, size = [], 0
+        async for part in request.stream():
+            size += len(part)
+            limits.check_bytes(size)
+            parts.append(part)
+        return b"".join(parts)
+
+    def _run(self, call: Call, sent: RestRequest) -> Response:
+        try:
+            text = self._reception.answer(
+                call, sent.model_name(), sent.authorization, lambda: self._calls.answer(sent, call)
+            )
+        except ServingError as error:
+            return _refusal(error)
         return Response(text.encode("utf-8", errors="surrogateescape"), media_type="application/json")
 
-    def _predict(self, spec: Any, action: str, body: bytes) -> str:
-        if action != "predict":
-            raise ServingError(Code.UNIMPLEMENTED, f"'{action}' is not served here; ask with ':predict'")
-        call = parse_call(body)
-        with self._service.model(spec) as (_, predictor):
-            name = call.signature_name or DEFAULT_SIGNATURE
-            signature = predictor.signatures.get(name)
-            if signature is None:
-                raise ServingError(
-                    Code.INVALID_ARGUMENT, f'Serving signature name: "{name}" not found in signature def'
-                )
-            inputs = read_inputs(call, signature.definition.inputs)
-            outputs = self._service.run(spec.name, predictor, signature, inputs, timeout_s=self._timeout_s)
-        return write_predictions(outputs, rows=call.rows)
 
-    def _status(self, spec: Any) -> str:
-        request = get_model_status_pb2.GetModelStatusRequest(model_spec=spec)
-        return _to_json(self._service.get_model_status(request))
-
-    def _metadata(self, spec: Any) -> str:
-        request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=[SIGNATURE_DEF])
-        response = self._service.get_model_metadata(request)
-        signatures = get_model_metadata_pb2.SignatureDefMap()
-        response.metadata[SIGNATURE_DEF].Unpack(signatures)
-        return (
-            f'{{\n"model_spec":{_to_json(response.model_spec)},\n'
-            f'"metadata": {{"signature_def": {_to_json(signatures)}}}\n}}\n'
-        )
+def _refusal(error: ServingError) -> Response:
+    headers = {}
+    if error.retry_after_s is not None:
+        headers[RETRY_AFTER] = str(max(1, round(error.retry_after_s + 0.5)))  # HTTP knows whole seconds only
+    if error.code == Code.UNAUTHENTICATED:
+        headers["www-authenticate"] = "Bearer"
+    return JSONResponse({"error": error.message}, HTTP_STATUS.get(error.code, 500), headers)
 
 
-def gunzipped(body: bytes) -> bytes:
-    """Unpacks a gzip body.
-
-    Raises:
-      ServingError: INVALID_ARGUMENT if it is none.
-    """
-    try:
-        return gzip.decompress(body)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ServingError(Code.INVALID_ARGUMENT, f"The body is no gzip data: {error}") from error
+def _named(response: Response, call: Call) -> Response:
+    if call.request_id:
+        response.headers[REQUEST_ID] = call.request_id
+    return response
 
 
-def _model_spec(name: str | None, version: str | None, label: str | None) -> Any:
-    if not name:
-        raise ServingError(Code.INVALID_ARGUMENT, "Missing model name in request.")
-    spec = model_pb2.ModelSpec(name=unquote(name))
-    if version is not None:
-        if int(version) > _MAX_VERSION:
-            raise ServingError(Code.INVALID_ARGUMENT, f"Failed to convert version: {version} to numeric.")
-        spec.version.value = int(version)
-    if label is not None:
-        spec.version_label = unquote(label)
-    return spec
-
-
-def _to_json(message: Any) -> str:
-    text: str = json_format.MessageToJson(
-        message, preserving_proto_field_name=True, including_default_value_fields=True, indent=1
-    )
-    return text
+def _middleware(options: ServerOptions) -> list[Middleware]:
+    if not options.cors:
+        return []
+    return [Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"])]

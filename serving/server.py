@@ -5,11 +5,19 @@ from __future__ import annotations
 import contextlib
 import gc
 import socket
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 
+from serving.access_log import AccessLog
+from serving.admission import Admission
 from serving.grpc_server import GrpcServer, PortTakenError
+from serving.model_catalog import ModelCatalog
+from serving.model_config import ModelSettings
 from serving.model_store import ModelStore
 from serving.monitoring import Monitor
+from serving.options import ServerOptions
+from serving.reception import Reception
 from serving.rest_server import RestServer
 from serving.service import ModelService
 
@@ -24,31 +32,49 @@ class Server:
       host: the address to listen on.
       grpc_port: 0 takes a free one.
       rest_port: 0 takes a free one; None serves no REST.
+      options: everything else.
+      catalog: the models where they may change; instead of `stores`.
+      on_reload: called with a new configuration that was taken over from a client.
 
     Raises:
       PortTakenError: if a port cannot be had.
+      OSError: if the access log cannot be opened.
     """
 
     def __init__(
-        self, stores: Sequence[ModelStore], host: str = "127.0.0.1", grpc_port: int = 0, rest_port: int | None = 0
+        self,
+        stores: Sequence[ModelStore] = (),
+        host: str = "127.0.0.1",
+        grpc_port: int = 0,
+        rest_port: int | None = 0,
+        *,
+        options: ServerOptions | None = None,
+        catalog: ModelCatalog | None = None,
+        on_reload: Callable[[Sequence[ModelSettings]], None] = lambda _models: None,
     ) -> None:
-        self.stores = stores
+        self.catalog = catalog or ModelCatalog(stores)
         self.host = host
+        self.options = options or ServerOptions()
         self.monitor = Monitor()
-        service = ModelService({store.name: store for store in stores}, self.monitor)
-        listener = None if rest_port is None else _listen(host, rest_port)
-        try:
-            self._grpc = GrpcServer(service, host, grpc_port, self.monitor)
-        except PortTakenError:
-            if listener is not None:
-                listener.close()
-            raise
+        self._draining = False
+        service = ModelService(self.catalog, self.monitor, self.options.limits, on_reload)
+        with contextlib.ExitStack() as opened:
+            listener = None
+            if rest_port is not None:
+                listener = opened.enter_context(_listen(host, rest_port, share=self.options.share_port))
+            self._log = _open_log(self.options, self.monitor)
+            if self._log is not None:
+                opened.callback(self._log.close)
+            admission = Admission(self.options.limits, self.options.tokens)
+            reception = Reception(service, admission, self.monitor, self._log)
+            self._grpc = GrpcServer(reception, host, grpc_port, self.options)
+            opened.pop_all()
         self.grpc_port = self._grpc.port
         self.rest_port: int | None = None
         self._rest: RestServer | None = None
         if listener is not None:
             self.rest_port = listener.getsockname()[1]
-            self._rest = RestServer(service, listener, self.monitor)
+            self._rest = RestServer(reception, listener, self.options, self.ready)
 
     @property
     def grpc_address(self) -> str:
@@ -60,26 +86,40 @@ class Server:
         """HOST:PORT of the REST API."""
         return None if self.rest_port is None else f"{self.host}:{self.rest_port}"
 
+    @property
+    def stores(self) -> Sequence[ModelStore]:
+        """The models served now."""
+        return list(self.catalog.stores.values())
+
+    def ready(self) -> bool:
+        """Returns whether every model answers, warmed up, and new calls are welcome."""
+        return self.catalog.ready() and not self._draining
+
     def start(self) -> None:
         """Loads what is there, then answers. New versions are loaded in the background from now on."""
         # A collection after a swap would go through all of TensorFlow's objects, and nobody is answered meanwhile.
         gc.freeze()
-        for store in self.stores:
-            store.on_change = lambda _store: self._update_health()
-            store.start()
+        if self._rest is not None:
+            self._rest.start()  # whoever asks already meanwhile is told that no model is ready
+        self.catalog.on_change = self._update_health
+        self.catalog.start()
         self._update_health()
         self._grpc.start()
-        if self._rest is not None:
-            self._rest.start()
 
     def stop(self, grace_s: float = GRACE_S) -> None:
-        """Takes no new calls, lets those under way end for `grace_s`, then frees the models."""
-        self._grpc.stop(grace_s)
+        """Says that it is not ready, takes no new calls, lets those under way end for `grace_s`, frees the models."""
+        self._draining = True
+        self._update_health()
+        time.sleep(self.options.drain_s)
+        stopping = threading.Thread(target=self._grpc.stop, args=[grace_s], name="end of grpc")
+        stopping.start()
         if self._rest is not None:
             self._rest.stop(grace_s)
-        for store in self.stores:
-            store.on_change = lambda _store: None
-            store.stop()
+        stopping.join()
+        self.catalog.on_change = lambda: None
+        self.catalog.stop()
+        if self._log is not None:
+            self._log.close()
 
     def __enter__(self) -> Server:
         self.start()
@@ -89,14 +129,21 @@ class Server:
         self.stop()
 
     def _update_health(self) -> None:
-        self._grpc.set_healthy(healthy=all(store.available() for store in self.stores))
+        self._grpc.set_healthy(healthy=self.ready())
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _open_log(options: ServerOptions, monitor: Monitor) -> AccessLog | None:
+    return None if options.access_log is None else AccessLog(options.access_log, monitor.count_lost_line)
+
+
+def _listen(host: str, port: int, *, share: bool) -> socket.socket:
     # With the protocol named, asyncio turns Nagle's algorithm off; without, every answer waits 40 ms.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     # A port whose last owner has just ended can be had again at once.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if share:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
         listener.listen(2048)

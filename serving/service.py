@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -14,11 +13,16 @@ from tensorflow_serving.apis import (
     predict_pb2,
 )
 
+from serving.call import Call
 from serving.errors import Code, ServingError
-from serving.model_store import ModelStore, VersionStatus
+from serving.messages import ReloadConfigResponse
+from serving.model_catalog import ModelCatalog
+from serving.model_config import ONLY_LISTS, ModelSettings, settings_of
 from serving.monitoring import Monitor
+from serving.options import Limits
 from serving.predictor import Predictor, Signature
 from serving.tensors import TensorError, decode, encode
+from serving.version_states import VersionStatus
 
 SIGNATURE_DEF = "signature_def"
 
@@ -27,47 +31,35 @@ class ModelService:
     """Answers calls for some models.
 
     Args:
-      stores: model name: where its versions are.
+      catalog: the models.
       monitor: what notes how long the graphs run.
+      limits: how many rows and answers one call may ask for.
+      on_reload: called with a new configuration that was taken over from a client.
     """
 
-    def __init__(self, stores: Mapping[str, ModelStore], monitor: Monitor) -> None:
-        self.stores = stores
+    def __init__(
+        self,
+        catalog: ModelCatalog,
+        monitor: Monitor,
+        limits: Limits | None = None,
+        on_reload: Callable[[Sequence[ModelSettings]], None] = lambda _models: None,
+    ) -> None:
+        self.catalog = catalog
         self._monitor = monitor
+        self._limits = limits or Limits()
+        self._on_reload = on_reload
 
     def known_name(self, name: str) -> str:
         """Returns `name` if there is such a model, else "": what metrics are counted under must not grow."""
-        return name if name in self.stores else ""
+        return name if name in self.catalog.stores else ""
 
-    @contextmanager
-    def model(self, spec: Any) -> Iterator[tuple[int, Predictor]]:
-        """Holds the version that a ModelSpec means while a call runs.
-
-        Yields:
-          The version's number and its predictor.
-
-        Raises:
-          ServingError: as the stock server, if there is none.
-        """
-        if not spec.name:
-            raise ServingError(Code.INVALID_ARGUMENT, "ModelSpec has no name specified.")
-        choice = spec.WhichOneof("version_choice")
-        if choice == "version_label":
-            raise ServingError(Code.INVALID_ARGUMENT, f"Unrecognized servable version label: {spec.version_label}")
-        version = spec.version.value if choice == "version" else None
-        store = self.stores.get(spec.name)
-        if store is None:
-            wanted = f"Latest({spec.name})" if version is None else f"Specific({spec.name}, {version})"
-            raise ServingError(Code.NOT_FOUND, f"Servable not found for request: {wanted}")
-        with store.use(version) as held:
-            yield held
-
-    def predict(self, request: Any, timeout_s: float | None = None) -> Any:
+    def predict(self, request: Any, timeout_s: float | None = None, call: Call | None = None) -> Any:
         """Runs a signature on tensors.
 
         Args:
           request: a PredictRequest.
           timeout_s: when the client stops waiting; None means never.
+          call: where to note what the request resolved to.
 
         Returns:
           A PredictResponse; outputs in typed fields.
@@ -75,9 +67,11 @@ class ModelService:
         Raises:
           ServingError: what the stock server would answer.
         """
-        _require_spec(request)
-        with self.model(request.model_spec) as (version, predictor):
+        require_spec(request)
+        call = call or Call()
+        with self.catalog.use(request.model_spec) as (version, predictor):
             signature = predictor.signature(request.model_spec.signature_name)
+            call.version, call.signature = version, signature.name
             inputs = _decode_inputs(signature, request.inputs)
             outputs = self.run(
                 request.model_spec.name,
@@ -105,17 +99,24 @@ class ModelService:
         output_filter: Iterable[str] = (),
         timeout_s: float | None,
     ) -> dict[str, NDArray[Any]]:
-        """Runs a signature as `Predictor.predict` does and notes how long it took."""
+        """Runs a signature as `Predictor.predict` does, within the limits, and notes rows and time.
+
+        Raises:
+          ServingError: what the stock server would answer; INVALID_ARGUMENT beyond a limit.
+        """
+        self._limits.check_inputs(inputs)
         started_s = time.perf_counter()
         outputs = predictor.predict(signature, inputs, output_filter, timeout_s)
         self._monitor.observe_runtime(model, "Predict", time.perf_counter() - started_s)
+        self._monitor.observe_rows(model, signature.name, max(map(_row_count, inputs.values()), default=1))
         return outputs
 
-    def get_model_metadata(self, request: Any, _timeout_s: float | None = None) -> Any:
+    def get_model_metadata(self, request: Any, _timeout_s: float | None = None, call: Call | None = None) -> Any:
         """Tells a model's signatures.
 
         Args:
           request: a GetModelMetadataRequest.
+          call: where to note what the request resolved to.
 
         Returns:
           A GetModelMetadataResponse with `signature_def`, the only metadata there is.
@@ -123,7 +124,7 @@ class ModelService:
         Raises:
           ServingError: what the stock server would answer.
         """
-        _require_spec(request)
+        require_spec(request)
         if not request.metadata_field:
             raise ServingError(
                 Code.INVALID_ARGUMENT, "GetModelMetadataRequest must specify at least one metadata_field"
@@ -133,15 +134,17 @@ class ModelService:
                 raise ServingError(Code.INVALID_ARGUMENT, f"Metadata field {name} is not supported")
         response = get_model_metadata_pb2.GetModelMetadataResponse()
         signatures = get_model_metadata_pb2.SignatureDefMap()
-        with self.model(request.model_spec) as (version, predictor):
+        with self.catalog.use(request.model_spec) as (version, predictor):
             for name, signature in predictor.signatures.items():
                 signatures.signature_def[name].CopyFrom(signature.definition)
         response.model_spec.name = request.model_spec.name
         response.model_spec.version.value = version
+        if call is not None:
+            call.version = version
         response.metadata[SIGNATURE_DEF].Pack(signatures)
         return response
 
-    def get_model_status(self, request: Any, _timeout_s: float | None = None) -> Any:
+    def get_model_status(self, request: Any, _timeout_s: float | None = None, _call: Call | None = None) -> Any:
         """Tells the state of a model's versions. As in the stock server, labels are not looked at.
 
         Args:
@@ -153,9 +156,9 @@ class ModelService:
         Raises:
           ServingError: what the stock server would answer.
         """
-        _require_spec(request)
+        require_spec(request)
         spec = request.model_spec
-        store = self.stores.get(spec.name)
+        store = self.catalog.stores.get(spec.name)
         statuses = store.statuses() if store else []
         if spec.WhichOneof("version_choice") == "version":
             version = spec.version.value
@@ -169,10 +172,40 @@ class ModelService:
             _add_status(response, status)
         return response
 
+    def reload_config(self, request: Any, _timeout_s: float | None = None, _call: Call | None = None) -> Any:
+        """Serves the models of a new configuration, with its labels, instead of those before.
 
-def _require_spec(request: Any) -> None:
+        Args:
+          request: a ReloadConfigRequest.
+
+        Returns:
+          A ReloadConfigResponse; an error is raised, not told in it.
+
+        Raises:
+          ServingError: what the stock server would answer.
+        """
+        if request.config.WhichOneof("config") is None:
+            raise ServingError(Code.INVALID_ARGUMENT, ONLY_LISTS)
+        models = settings_of(request.config)
+        self.catalog.reload(models)
+        self._on_reload(models)
+        response = ReloadConfigResponse()
+        response.status.SetInParent()
+        return response
+
+
+def require_spec(request: Any) -> None:
+    """Refuses a request that names no model.
+
+    Raises:
+      ServingError: INVALID_ARGUMENT, in the stock server's words.
+    """
     if not request.HasField("model_spec"):
         raise ServingError(Code.INVALID_ARGUMENT, "Missing ModelSpec")
+
+
+def _row_count(value: NDArray[Any]) -> int:
+    return len(value) if value.ndim else 1
 
 
 def _decode_inputs(signature: Signature, protos: Mapping[str, Any]) -> dict[str, NDArray[Any]]:

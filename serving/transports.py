@@ -87,6 +87,7 @@ class LocalTransport:
     """
 
     def __init__(self, path: Path, name: str = "aisle") -> None:
+        from serving.model_catalog import ModelCatalog
         from serving.model_store import ModelStore
         from serving.monitoring import Monitor
         from serving.service import ModelService
@@ -97,7 +98,7 @@ class LocalTransport:
         self._store.poll()
         if not self._store.available():
             raise ServingError(Code.DATA_LOSS, self._store.statuses()[0].message)
-        service = ModelService({name: self._store}, Monitor())
+        service = ModelService(ModelCatalog([self._store]), Monitor())
         self._methods = _local_methods(service)
 
     def call(self, method: str, request: bytes, timeout_s: float) -> bytes:

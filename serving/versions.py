@@ -3,26 +3,49 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 VERSION_NAME = re.compile(r"[0-9]{1,19}")
 MAX_VERSION = 2**63 - 1
 
-# What a policy decides: from all versions on disk, highest first, to those that should be served.
-VersionPolicy = Callable[[Sequence[int]], Collection[int]]
 # What a folder holds, to see whether it has stopped changing: path, size and time of change of each file.
 Fingerprint = tuple[tuple[str, int, int], ...]
 
 
+@dataclass(frozen=True)
+class VersionPolicy:
+    """Decides which of the versions on disk should be served.
+
+    Args:
+      count: how many of the highest; None wants all.
+      only: if not empty, exactly these, whatever `count` says.
+    """
+
+    count: int | None = 1
+    only: frozenset[int] = frozenset()
+
+    def __call__(self, versions: Sequence[int]) -> list[int]:
+        """Returns the wanted ones of `versions`, which are ordered highest first."""
+        if self.only:
+            return [version for version in versions if version in self.only]
+        return list(versions[: self.count])
+
+
 def latest(count: int = 1) -> VersionPolicy:
     """Wants the `count` highest versions, as TensorFlow Serving does by default."""
-    return lambda versions: versions[:count]
+    return VersionPolicy(count=max(1, count))
+
+
+def every() -> VersionPolicy:
+    """Wants all versions."""
+    return VersionPolicy(count=None)
 
 
 def specific(*wanted: int) -> VersionPolicy:
     """Wants exactly these versions, where they are on disk."""
-    return lambda versions: [version for version in versions if version in wanted]
+    return VersionPolicy(only=frozenset(wanted))
 
 
 def list_versions(base_path: Path) -> dict[int, Path]:

@@ -10,9 +10,11 @@ import pytest
 import tensorflow as tf
 from google.protobuf import wrappers_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
+    model_management_pb2,
     model_pb2,
     model_service_pb2_grpc,
     predict_pb2,
@@ -234,11 +236,23 @@ def test_status(models: Any) -> None:
     assert error_of(models.GetModelStatus, made) == ("NOT_FOUND", "Could not find any versions of model m")
 
 
-def test_methods_to_come_are_unimplemented(models: Any) -> None:
-    from tensorflow_serving.apis import model_management_pb2
+def test_a_reload_needs_a_list_of_models(models: Any) -> None:
+    code, message = error_of(models.HandleReloadConfigRequest, model_management_pb2.ReloadConfigRequest())
+    assert code == "INVALID_ARGUMENT"
+    assert message.startswith("ServerModelConfig type not supported by HandleReloadConfigRequest.")
 
-    made = model_management_pb2.ReloadConfigRequest()
-    assert error_of(models.HandleReloadConfigRequest, made)[0] == "UNIMPLEMENTED"
+
+def test_other_methods_are_unimplemented(channel: grpc.Channel) -> None:
+    call = channel.unary_unary("/tensorflow.serving.PredictionService/Guess")
+    assert error_of(call, b"") == ("UNIMPLEMENTED", "Method not found!")
+
+
+def test_reflection_lists_the_services(channel: grpc.Channel) -> None:
+    asked = reflection_pb2.ServerReflectionRequest(list_services="")
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    (answer,) = stub.ServerReflectionInfo(iter([asked]), timeout=TIMEOUT_S)
+    names = {service.name for service in answer.list_services_response.service}
+    assert {"tensorflow.serving.PredictionService", "tensorflow.serving.ModelService", "grpc.health.v1.Health"} <= names
 
 
 def test_health(channel: grpc.Channel) -> None:

@@ -227,5 +227,5 @@ def test_metrics_have_the_stock_servers_names(http: httpx.Client) -> None:
     )
     assert ':tensorflow:serving:runtime_latency_bucket{API="Predict",le="10.0",model_name="half_plus_two"' in page
     assert "never-heard-of" not in page
-    assert "_total" not in page
+    assert "request_count_total" not in page
     assert "_created" not in page

@@ -1,0 +1,146 @@
+"""The models of one server: they come, go and get labels while it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from serving.errors import Code, ServingError
+from serving.model_config import ModelSettings
+from serving.model_store import ModelStore
+from serving.predictor import Predictor
+
+LOG = logging.getLogger("aisle.serving")
+
+
+def plain_store(settings: ModelSettings) -> ModelStore:
+    """Makes a store with nothing but what a configuration says."""
+    return ModelStore(settings.name, settings.base_path, policy=settings.policy)
+
+
+class ModelCatalog:
+    """Finds the version that a request means, among models that may change.
+
+    Args:
+      stores: the models at the start.
+      make_store: makes the store of a model that a configuration brings.
+      labels_ahead: whether a new label may name a version that does not answer yet.
+      on_change: called when the set of available versions has changed.
+    """
+
+    def __init__(
+        self,
+        stores: Iterable[ModelStore] = (),
+        *,
+        make_store: Callable[[ModelSettings], ModelStore] = plain_store,
+        labels_ahead: bool = False,
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        # Replaced as a whole, never changed: calls look into it without a lock.
+        self.stores: Mapping[str, ModelStore] = {store.name: store for store in stores}
+        self.labels: Mapping[str, Mapping[str, int]] = {}
+        self.on_change = on_change
+        self._make_store = make_store
+        self._labels_ahead = labels_ahead
+        self._started = False
+        self._reloading = threading.Lock()
+        self._leaving: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Loads what is there; from now on new versions are loaded in the background."""
+        with self._reloading:
+            self._started = True
+            for store in self.stores.values():
+                self._start(store)
+
+    def stop(self) -> None:
+        """Frees every model once its calls have ended."""
+        with self._reloading:
+            for store in self.stores.values():
+                self._stop(store)
+            for thread in self._leaving:
+                thread.join()
+
+    def ready(self) -> bool:
+        """Returns whether there are models and each has a version that answers, warmed up."""
+        return bool(self.stores) and all(store.available() for store in self.stores.values())
+
+    def reload(self, models: Sequence[ModelSettings]) -> None:
+        """Serves exactly these models from now on. Versions that stay wanted go on answering meanwhile.
+
+        Args:
+          models: all of them.
+
+        Raises:
+          ServingError: FAILED_PRECONDITION if a label names a version that does not answer; labels stay as they were.
+        """
+        with self._reloading:
+            old, new = self.stores, {}
+            for settings in models:
+                store = old.get(settings.name)
+                if store is None or store.base_path != settings.base_path:
+                    store = self._make_store(settings)
+                    if self._started:
+                        self._start(store)
+                elif store.policy != settings.policy:
+                    store.obey(settings.policy)
+                new[settings.name] = store
+            self.stores = new
+            for name, store in old.items():
+                if new.get(name) is not store:
+                    LOG.info("%s is served no more from %s", name, store.base_path)
+                    thread = threading.Thread(target=self._stop, args=[store], name=f"end of {name}", daemon=True)
+                    thread.start()
+                    self._leaving.append(thread)
+            self._leaving = [thread for thread in self._leaving if thread.is_alive()]
+            self._set_labels(models)
+        self.on_change()
+
+    @contextlib.contextmanager
+    def use(self, spec: Any) -> Iterator[tuple[int, Predictor]]:
+        """Holds the version that a ModelSpec means while a call runs.
+
+        Yields:
+          The version's number and its predictor.
+
+        Raises:
+          ServingError: as the stock server, if there is none.
+        """
+        if not spec.name:
+            raise ServingError(Code.INVALID_ARGUMENT, "ModelSpec has no name specified.")
+        choice = spec.WhichOneof("version_choice")
+        version = spec.version.value if choice == "version" else None
+        if choice == "version_label":
+            version = self.labels.get(spec.name, {}).get(spec.version_label)
+            if version is None:
+                raise ServingError(Code.INVALID_ARGUMENT, f"Unrecognized servable version label: {spec.version_label}")
+        store = self.stores.get(spec.name)
+        if store is None:
+            wanted = f"Latest({spec.name})" if version is None else f"Specific({spec.name}, {version})"
+            raise ServingError(Code.NOT_FOUND, f"Servable not found for request: {wanted}")
+        with store.use(version) as held:
+            yield held
+
+    def _set_labels(self, models: Sequence[ModelSettings]) -> None:
+        for settings in models:
+            available = self.stores[settings.name].available()
+            for label, version in settings.labels.items():
+                known = self.labels.get(settings.name, {}).get(label, version)
+                if version not in available and not (self._labels_ahead and known == version):
+                    raise ServingError(
+                        Code.FAILED_PRECONDITION,
+                        f"Request to assign label to version {version} of model {settings.name}, which is not "
+                        "currently available for inference",
+                    )
+        self.labels = {settings.name: dict(settings.labels) for settings in models}
+
+    def _start(self, store: ModelStore) -> None:
+        store.on_change = lambda _store: self.on_change()
+        store.start()
+
+    def _stop(self, store: ModelStore) -> None:
+        store.on_change = lambda _store: None
+        store.stop()
