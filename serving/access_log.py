@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
-import logging.handlers
+import os
 import queue
-import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,51 +29,65 @@ class AccessLog:
     """
 
     def __init__(self, file: Path, on_loss: Callable[[], None]) -> None:
-        waiting: queue.Queue[Any] = queue.Queue(MAX_WAITING_LINES)
-        self._entry = _Entry(waiting, on_loss)
-        writer = _writer(file, on_loss)
-        writer.setFormatter(logging.Formatter("%(message)s"))
-        self._listener = logging.handlers.QueueListener(waiting, writer)
-        self._writer = writer
-        self._listener.start()
+        self._file = file
+        self._on_loss = on_loss
+        self._waiting: queue.Queue[dict[str, Any] | None] = queue.Queue(MAX_WAITING_LINES)
+        self._broken = False
+        self._descriptor = -1
+        self._open()
+        self._thread = threading.Thread(target=self._run, name="access log", daemon=True)
+        self._thread.start()
 
     def write(self, **fields: Any) -> None:
         """Appends one line; returns at once."""
-        self._entry.handle(logging.makeLogRecord({"msg": json.dumps(fields, ensure_ascii=True)}))
+        try:
+            self._waiting.put_nowait(fields)
+        except queue.Full:
+            self._on_loss()
 
     def close(self) -> None:
         """Writes what waits and closes the file."""
-        self._listener.stop()
-        self._writer.close()
+        self._waiting.put(None)
+        self._thread.join()
+        self._shut()
 
+    def _run(self) -> None:
+        while (fields := self._waiting.get()) is not None:
+            line = json.dumps(fields).encode() + b"\n"
+            try:
+                self._reopen_if_moved()
+                # Whole lines only, also where other processes write to the same file.
+                while line:
+                    line = line[os.write(self._descriptor, line) :]
+                self._broken = False
+            except OSError as error:
+                self._lose(error)
 
-class _Entry(logging.handlers.QueueHandler):
-    def __init__(self, waiting: queue.Queue[Any], on_loss: Callable[[], None]) -> None:
-        super().__init__(waiting)
-        self._on_loss = on_loss
-
-    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        return record
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
+    def _lose(self, error: OSError) -> None:
         self._on_loss()
+        if not self._broken:
+            LOG.warning("%s: the access log cannot be written (%s); answers go on", self._file, error.strerror)
+        self._broken = True
 
+    def _open(self) -> None:
+        self._descriptor = (
+            os.dup(2)
+            if str(self._file) == STDERR
+            else os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        )
 
-def _writer(file: Path, on_loss: Callable[[], None]) -> logging.Handler:
-    """Makes a handler that counts what it cannot write, and says so the first time."""
-    said = False
+    def _reopen_if_moved(self) -> None:
+        if str(self._file) == STDERR:
+            return
+        with contextlib.suppress(FileNotFoundError):
+            if self._descriptor >= 0 and os.path.samestat(self._file.stat(), os.fstat(self._descriptor)):
+                return
+        self._shut()
+        self._open()
 
-    def lose(_record: logging.LogRecord) -> None:
-        nonlocal said
-        on_loss()
-        if not said:
-            said = True
-            LOG.warning("%s: the access log cannot be written (%s); answers go on", file, sys.exc_info()[1])
-
-    handler: logging.Handler
-    if str(file) == STDERR:
-        handler = logging.StreamHandler(sys.stderr)
-    else:
-        handler = logging.handlers.WatchedFileHandler(file, encoding="utf-8")
-    handler.handleError = lose  # type: ignore[method-assign, assignment]
-    return handler
+    def _shut(self) -> None:
+        # What a disk says at closing has been said at writing.
+        if self._descriptor >= 0:
+            with contextlib.suppress(OSError):
+                os.close(self._descriptor)
+        self._descriptor = -1
