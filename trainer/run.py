@@ -43,7 +43,7 @@ def run_fn(fn_args: Any) -> None:
         final = job.train(FINAL, epochs=first.progress.best_epoch) if config.training.refit else first
         stages = StageTrainer(job, first)
         refitted = final is not first
-        stage = stages.final(final) if refitted else stages.judged()
+        stage = stages.final() if refitted else stages.judged()
         heads = HeadTrainer(job, first.item_texts)
         found = heads.final() if refitted else heads.judged()
         job.export(final, Path(fn_args.serving_model_dir), stage, found, refitted=refitted)

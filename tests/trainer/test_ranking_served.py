@@ -15,11 +15,13 @@ from trainer.cases import case_inputs
 from trainer.checkpoints import Progress
 from trainer.exported_model import ExportedModel
 from trainer.phase import TrainedModel
+from trainer.ranking.knowledge import Wares
 from trainer.ranking.stage import TwoStage
-from trainer.ranking.training import PastWindow, RankingTraining
+from trainer.ranking.training import PastWindow, RankingTraining, price_levels
 
 CONFIG = served_config(ranking={"hidden": [8], "epochs": 2, "ensemble": 2, "history_length": 9, "dropout": 0.0})
 ITEMS, CUSTOMERS = 48, 12
+TEXTS = np.random.default_rng(6).normal(size=(ITEMS, 4)).astype(np.float32)
 CANDIDATES = [[f"i{row:05}" for row in range(ITEMS)]] * CUSTOMERS
 
 
@@ -41,22 +43,22 @@ def cases_table() -> pa.Table:
 
 
 def towers_of(shop: ServedShop) -> TrainedModel:
-    texts = np.random.default_rng(6).normal(size=(ITEMS, 4)).astype(np.float32)
-    return TrainedModel(shop.model, shop.item_vectors, texts, Progress())
+    return TrainedModel(shop.model, shop.item_vectors, TEXTS, Progress())
 
 
 def training_of(shop: ServedShop, config: Config = CONFIG) -> RankingTraining:
     generator = np.random.default_rng(5)
     events = generator.integers([0, 0, 1], [24, ITEMS, 99], (300, 3)) * [1, 1, DAY]
     bought = interactions_of(events.tolist(), items=ITEMS)
-    return RankingTraining(config, shop.catalogue, bought, shop.event_graph)
+    wares = Wares(price_levels(shop.catalogue), TEXTS)
+    return RankingTraining(config, shop.catalogue, wares, bought, shop.event_graph)
 
 
 @pytest.fixture(scope="module")
 def learned(served_shop: ServedShop) -> TwoStage:
     towers = towers_of(served_shop)
     before = [np.array(variable) for variable in towers.model.variables]
-    stage = training_of(served_shop).learn([PastWindow(cases_table(), towers)], towers, END)
+    stage = training_of(served_shop).learn([PastWindow(cases_table(), towers)], END)
     assert stage is not None
     for variable, value in zip(towers.model.variables, before, strict=True):
         np.testing.assert_array_equal(np.array(variable), value)
@@ -126,7 +128,7 @@ def test_quantities_count_and_unknown_ones_are_single_pieces(served: ExportedMod
 
 def test_the_same_seed_learns_the_same_weights(served_shop: ServedShop, learned: TwoStage) -> None:
     towers = towers_of(served_shop)
-    again = training_of(served_shop).learn([PastWindow(cases_table(), towers)], towers, END)
+    again = training_of(served_shop).learn([PastWindow(cases_table(), towers)], END)
     assert again is not None
     assert len(again._weights) == len(learned._weights) > 10
     for one, other in zip(again._weights, learned._weights, strict=True):
@@ -140,6 +142,6 @@ def test_without_a_window_or_without_a_hit_there_is_no_stage(
     table = cases_table()
     nothing = pa.array([["gone"]] * len(table), pa.list_(pa.string()))
     gone = table.set_column(table.schema.get_field_index("truth"), "truth", nothing)
-    assert training.learn([], towers, END) is None
-    assert training.learn([PastWindow(gone, towers)], towers, END) is None
+    assert training.learn([], END) is None
+    assert training.learn([PastWindow(gone, towers)], END) is None
     assert sum("the towers rank alone" in record.getMessage() for record in caplog.records) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,11 @@ class Wares:
     price_levels: Floats
     texts: Floats | None
 
+    @cached_property
+    def alike(self) -> Neighbours | None:
+        """Items with nearly the same text; None without texts. Found once, for all moments."""
+        return None if self.texts is None else neighbours.alike(self.texts, TEXT_NEIGHBOURS)
+
 
 class Knowledge(tf.Module):
     """All that is looked up for a request: no event at or after the moment has gone into it.
@@ -50,9 +56,7 @@ class Knowledge(tf.Module):
         self.together = NeighbourTable(neighbours.copurchases(bought, **sizes), "together")
         following = neighbours.next_purchases(bought, window_days=config.window_days, **sizes)
         self.following = NeighbourTable(following, "following")
-        self.alike = None
-        if wares.texts is not None:
-            self.alike = NeighbourTable(neighbours.alike(wares.texts, TEXT_NEIGHBOURS), "alike")
+        self.alike = None if wares.alike is None else NeighbourTable(wares.alike, "alike")
         self.popular = tf.Variable(_popular(statistics, config.candidates.popular), trainable=False, name="popular")
 
 

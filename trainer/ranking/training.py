@@ -59,22 +59,23 @@ class RankingTraining:
     Args:
       config: of the shop.
       catalogue: the items.
+      wares: what is known of the items at any time.
       bought: truth events of named users; of each window only those before it are looked at.
       transform_graph: folder of the Transform step's output for events.
     """
 
     config: Config
     catalogue: Catalogue
+    wares: Wares
     bought: Interactions
     transform_graph: str
 
-    def learn(self, windows: Sequence[PastWindow], towers: TrainedModel, end: int) -> TwoStage | None:
+    def learn(self, windows: Sequence[PastWindow], end: int) -> TwoStage | None:
         """Trains the networks on past windows and joins them with what is known at the end.
 
         Args:
           windows: what to learn from.
-          towers: those that are served.
-          end: up to when they have learned, seconds since 1970 UTC.
+          end: up to when the towers that are served have learned, seconds since 1970 UTC.
 
         Returns:
           The stage; None where no window holds a request with a candidate that was bought.
@@ -90,12 +91,10 @@ class RankingTraining:
         ranking, training = self.config.ranking, self.config.training
         with deterministic_ops(training.deterministic and not training.xla):
             networks = [fit_network(lists, ranking, self.config.seed + place) for place in range(ranking.ensemble)]
-        return TwoStage(self._lookout(towers, end), networks)
+        return TwoStage(self._lookout(end), networks)
 
-    def _lookout(self, towers: TrainedModel, end: int) -> Lookout:
-        wares = Wares(_price_levels(self.catalogue), towers.item_texts)
-        knowledge = Knowledge(self.bought.before(end), wares, self.config.ranking)
-        return Lookout(knowledge, self.config)
+    def _lookout(self, end: int) -> Lookout:
+        return Lookout(Knowledge(self.bought.before(end), self.wares, self.config.ranking), self.config)
 
     def _lists(self, window: PastWindow) -> CandidateLists:
         cases = _thinned(window.cases, self.config.ranking.max_requests)
@@ -117,7 +116,7 @@ class RankingTraining:
 
     def _describe(self, window: PastWindow) -> tf.types.experimental.PolymorphicFunction:
         """Makes the graph from raw requests to candidates and their features: the one that is served."""
-        lookout = self._lookout(window.towers, window.start)
+        lookout = self._lookout(window.start)
         ids = tf.constant(list(self.catalogue.ids))
         numbered = tf.lookup.KeyValueTensorInitializer(ids, tf.range(len(self.catalogue), dtype=tf.int64))
         model, index = window.towers.model, ExactIndex(window.towers.item_vectors)
@@ -150,8 +149,8 @@ def _hits(rows: npt.NDArray[np.int64], truth: Sequence[npt.NDArray[np.int64]]) -
     return np.stack([np.isin(line, items[items >= 0]) for line, items in zip(rows, truth, strict=True)])
 
 
-def _price_levels(catalogue: Catalogue) -> Table:
-    """Takes the items' prices as the towers read them, NaN where unknown or left out."""
+def price_levels(catalogue: Catalogue) -> Table:
+    """Takes the items' prices as the towers read them, [items], NaN where unknown or left out."""
     scaled: Any = catalogue.features.get(schema.FEATURE_PRICE)
     if scaled is None:
         return np.full(len(catalogue), np.nan, np.float32)

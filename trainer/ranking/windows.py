@@ -18,8 +18,9 @@ from trainer.event_log import EventLog
 from trainer.interactions import Interactions
 from trainer.job import TrainingJob
 from trainer.phase import TrainedModel
+from trainer.ranking.knowledge import Wares
 from trainer.ranking.stage import TwoStage
-from trainer.ranking.training import PastWindow, RankingTraining
+from trainer.ranking.training import PastWindow, RankingTraining, price_levels
 
 _LOG = logging.getLogger(__name__)
 _VALIDATION = "validation"
@@ -40,19 +41,19 @@ class StageTrainer:
         self._job, self._judged = job, judged
         self._past: dict[int, PastWindow | None] = {}
 
-    def final(self, towers: TrainedModel) -> TwoStage | None:
+    def final(self) -> TwoStage | None:
         """Makes the stage of towers that have learned from everything; None without `ranking.enabled`."""
         cases = self._cases(_VALIDATION)
         newest = [PastWindow(cases, self._judged)] if len(cases) else []
-        return self._learn(newest, towers, self._bought.end)
+        return self._learn(newest, self._bought.end)
 
     def judged(self) -> TwoStage | None:
         """Makes the stage of the towers that have not seen the validation window."""
         cases = self._cases(_VALIDATION)
         end = int(cases["timestamp"][0].as_py()) if len(cases) else self._bought.end
-        return self._learn([], self._judged, end)
+        return self._learn([], end)
 
-    def _learn(self, newest: list[PastWindow], towers: TrainedModel, end: int) -> TwoStage | None:
+    def _learn(self, newest: list[PastWindow], end: int) -> TwoStage | None:
         ranking = self._job.config.ranking
         if not ranking.enabled:
             return None
@@ -61,10 +62,11 @@ class StageTrainer:
         training = RankingTraining(
             config=self._job.config,
             catalogue=self._job.catalogue,
+            wares=self._wares,
             bought=self._bought,
             transform_graph=self._job.fn_args.transform_output,
         )
-        return training.learn(windows, towers, end)
+        return training.learn(windows, end)
 
     def _window(self, number: int) -> PastWindow | None:
         """Trains the towers of a window, once; None where nobody bought in it or nothing lies before it."""
@@ -83,6 +85,11 @@ class StageTrainer:
     def _cases(self, name: str) -> pa.Table:
         cases = pq.read_table(Path(self._job.fn_args.custom_config["cases"], f"{name}.parquet"))
         return cases.filter(pc.equal(cases["task"], RECOMMEND))
+
+    @cached_property
+    def _wares(self) -> Wares:
+        """The items as any towers find them: their texts are from before the training."""
+        return Wares(price_levels(self._job.catalogue), self._judged.item_texts)
 
     @cached_property
     def _bought(self) -> Interactions:
