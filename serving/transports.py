@@ -1,28 +1,11 @@
-"""How a client's calls travel: over gRPC, or to a model loaded in the same process. One method is all they share."""
+"""How a client's calls travel: one method, and the way to a model that is loaded in the same process."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Protocol
 
-import grpc
-
 from serving.errors import Code, ServingError
-
-# method: the service that has it
-SERVICES = {
-    "Predict": "tensorflow.serving.PredictionService",
-    "GetModelMetadata": "tensorflow.serving.PredictionService",
-    "GetModelStatus": "tensorflow.serving.ModelService",
-}
-_CHANNEL_OPTIONS = (
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
-    # gRPC waits a second before it tries a lost server again, longer than the client's first retries.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2000),
-)
 
 
 class Transport(Protocol):
@@ -32,7 +15,7 @@ class Transport(Protocol):
         """Carries one call.
 
         Args:
-          method: a key of SERVICES.
+          method: one of `serving.grpc_transport.SERVICES`.
           request: the serialised request.
           timeout_s: when to give up.
 
@@ -45,33 +28,6 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Lets go of what the transport holds."""
-
-
-class GrpcTransport:
-    """Calls a server over gRPC: ours, or the stock TensorFlow Serving. Reuses one connection; loads no TensorFlow.
-
-    Args:
-      address: HOST:PORT.
-    """
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self._channel = grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
-        self._methods: dict[str, Any] = {
-            method: self._channel.unary_unary(f"/{service}/{method}") for method, service in SERVICES.items()
-        }
-
-    def call(self, method: str, request: bytes, timeout_s: float) -> bytes:
-        """Carries one call, as `Transport.call`."""
-        try:
-            response: bytes = self._methods[method](request, timeout=timeout_s)
-        except grpc.RpcError as error:
-            raise ServingError(Code(error.code().value[0]), str(error.details())) from error
-        return response
-
-    def close(self) -> None:
-        """Closes the connection."""
-        self._channel.close()
 
 
 class LocalTransport:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from endpoints import Endpoint, has_stock_server, stock_endpoint
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -40,3 +41,16 @@ def server(half_path: Path, run_path: Path) -> "Iterator[object]":
     stores = [ModelStore("half_plus_two", half_path), ModelStore("shop", run_path / "serving/shop")]
     with Server(stores) as running:
         yield running
+
+
+@pytest.fixture(scope="session", params=["embedded", "stock"] if has_stock_server() else ["embedded"])
+def endpoint(
+    request: pytest.FixtureRequest, half_path: Path, run_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Endpoint]:
+    """Where the suite that both servers must pass asks."""
+    if request.param == "embedded":
+        yield Endpoint.of(request.getfixturevalue("server"))
+    else:
+        base_paths = {"half_plus_two": half_path, "shop": run_path / "serving/shop"}
+        with stock_endpoint(tmp_path_factory.mktemp("stock"), base_paths) as found:
+            yield found
