@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from serving.errors import ServingError
+from serving.grpc_transport import GrpcTransport
 from serving.model_store import ModelStore
 from serving.op_gate import OpGateError, check_ops
 from serving.server import Server
-from serving.transports import GrpcTransport
 from serving.warmup import WARMUP_FILE, read_requests
 
 VERSION = 1
