@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from serving.messages import ModelServerConfig
 from serving.versions import VersionPolicy, every, latest, specific
 
 PLATFORM = "tensorflow"
+# Beside a model's versions: which of them are served, and their labels. `aisle models` writes it.
+CONFIG_BESIDE = "model.config"
 ONLY_LISTS = (
     "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently supported"
 )
@@ -51,6 +54,25 @@ def read_config(file: Path) -> list[ModelSettings]:
         return parse_config(text)
     except ServingError as error:
         raise ServingError(error.code, f"{file}: {error.message}") from error
+
+
+def settings_beside(settings: ModelSettings) -> ModelSettings:
+    """Takes policy and labels from the file beside a model's versions, if there is one.
+
+    Args:
+      settings: name and folder, which stay as they are, and what holds where there is no such file.
+
+    Raises:
+      OSError: if the file cannot be read.
+      ServingError: INVALID_ARGUMENT, naming the file and what is wrong in it.
+    """
+    file = settings.base_path / CONFIG_BESIDE
+    if not file.is_file():
+        return settings
+    models = read_config(file)
+    if len(models) != 1:
+        raise _invalid(f"{file}: expected one model, the one of this folder, got {len(models)}")
+    return replace(settings, policy=models[0].policy, labels=models[0].labels)
 
 
 def parse_config(text: str) -> list[ModelSettings]:
@@ -103,6 +125,17 @@ def config_text(models: Sequence[ModelSettings]) -> str:
             model.version_labels[label] = version
     text: str = text_format.MessageToString(config)
     return text
+
+
+def write_config(file: Path, models: Sequence[ModelSettings]) -> None:
+    """Writes a configuration file; a reader sees the old one or the new one, never a part.
+
+    Raises:
+      OSError: if it cannot be written.
+    """
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    part.write_text(config_text(models), encoding="utf-8")
+    part.replace(file)
 
 
 def _model(model: Any) -> ModelSettings:

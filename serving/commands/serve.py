@@ -1,4 +1,4 @@
-"""`aisle serve`: a pushed model over gRPC and REST."""
+"""`aisle serve`: pushed models over gRPC and REST."""
 
 from __future__ import annotations
 
@@ -14,122 +14,154 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from serving.commands.connection import quiet_tensorflow
+from serving.commands.serve_flags import ServeCommand, serve_options
 
 if TYPE_CHECKING:
-    from serving.server import Server
+    from serving.deployment import Deployment
+    from serving.model_config import ModelSettings
+    from serving.options import ServerOptions
 
-WAIT_STEP_S = 0.5
-_PORT = click.IntRange(0, 65535)
+WAIT_STEP_S = 0.2
+BESIDE_POLL_S = 1.0
 
 
 @click.command(
+    cls=ServeCommand,
     epilog="Example: aisle serve runs/simulated/serving/aisle --grpc-port 8500 --rest-port 8501. The names of "
-    "tensorflow_model_server's flags work too: --port, --rest_api_port, --model_name, --model_base_path."
+    "tensorflow_model_server's flags work too: --port, --rest_api_port, --model_name, --model_base_path.",
 )
-@click.argument("base_path", required=False, type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "--model-base-path",
-    "--model_base_path",
-    "model_base_path",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The same as BASE_PATH.",
-)
-@click.option(
-    "--model-name",
-    "--model_name",
-    "model_name",
-    help="Name in requests; by default the one in the model's contract, else the folder's.",
-)
-@click.option(
-    "--grpc-port", "--port", "grpc_port", type=_PORT, default=8500, show_default=True, help="0 takes a free port."
-)
-@click.option(
-    "--rest-port",
-    "--rest_api_port",
-    "--rest-api-port",
-    "rest_port",
-    type=_PORT,
-    default=8501,
-    show_default=True,
-    help="0 takes a free port.",
-)
-@click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 lets other machines ask."
-)
-@click.option("--fail-if-empty", is_flag=True, help="End with an error if no version can be served at the start.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON line once the server answers.")
-def command(
-    *,
-    base_path: Path | None,
-    model_base_path: Path | None,
-    model_name: str | None,
-    grpc_port: int,
-    rest_port: int,
-    host: str,
-    fail_if_empty: bool,
-    as_json: bool,
-) -> None:
+@serve_options
+def command(*, workers: int, fail_if_empty: bool, as_json: bool, **flags: Any) -> None:
     """Serve the newest version under BASE_PATH, DIR/serving/NAME, over gRPC and REST.
 
     A newer version takes over while the server runs. SIGTERM and Ctrl-C let the calls under way end.
     """
-    folder = base_path or model_base_path
+    deployment = _deployment(flags)
+    if workers > 1 and deployment.options.socket_path:
+        raise click.UsageError("--grpc-socket-path: one process owns the socket; leave --workers away")
+    stop = _stop_event()
+    for port in {flags["grpc_port"], flags["rest_port"]} - {0}:
+        _check_port(deployment.host, port)
+    prepare_logging()
+    if workers > 1:
+        _serve_workers(deployment, workers, stop, as_json=as_json)
+    else:
+        _serve(deployment, stop, fail_if_empty=fail_if_empty, as_json=as_json)
+    click.echo("stopped", err=True)
+
+
+def _deployment(flags: dict[str, Any]) -> Deployment:
+    from serving.deployment import Deployment
+    from serving.errors import ServingError
+    from serving.option_files import OptionError
+
+    config_file: Path | None = flags["model_config_file"]
+    poll_s: float | None = flags["config_poll_s"]
+    try:
+        deployment = Deployment(
+            host=flags["host"],
+            grpc_port=flags["grpc_port"],
+            rest_port=flags["rest_port"],
+            model=None if config_file else _model(flags),
+            config_file=config_file.resolve() if config_file else None,
+            config_poll_s=(0.0 if config_file else BESIDE_POLL_S) if poll_s is None else poll_s,
+            options=_options(flags),
+            version_poll_s=flags["version_poll_s"],
+            threads=flags["threads"],
+            warm=flags["enable_model_warmup"],
+            labels_ahead=flags["allow_version_labels_for_unavailable_models"],
+        )
+        deployment.models()  # what is wrong in a configuration is said before TensorFlow is loaded
+    except (OptionError, OSError, ServingError) as error:
+        raise click.ClickException(str(error)) from error
+    return deployment
+
+
+def _model(flags: dict[str, Any]) -> ModelSettings:
+    from serving.model_config import ModelSettings
+
+    folder: Path | None = flags["base_path"] or flags["model_base_path"]
     if folder is None:
-        raise click.UsageError("give BASE_PATH, the folder that holds one folder a version: DIR/serving/NAME")
+        raise click.UsageError(
+            "give BASE_PATH, the folder that holds one folder a version: DIR/serving/NAME; or --model-config-file"
+        )
     if not folder.is_dir():
         raise click.ClickException(f"{folder}: there is no such folder; expected DIR/serving/NAME of a run")
-    stop = _stop_event()
-    for port in {grpc_port, rest_port} - {0}:
-        _check_port(host, port)
-    _prepare_logging()
-    from serving.grpc_server import PortTakenError
-    from serving.model_store import ModelStore
-    from serving.server import Server
+    return ModelSettings(flags["model_name"] or _model_name(folder), folder.resolve())
 
-    store = ModelStore(model_name or _model_name(folder), folder.resolve())
+
+def _options(flags: dict[str, Any]) -> ServerOptions:
+    from serving.option_files import parse_channel_arguments, read_metrics_path, read_tls, read_tokens
+    from serving.options import Limits, ServerOptions
+
+    monitoring: Path | None = flags["monitoring_config_file"]
+    return ServerOptions(
+        limits=Limits(
+            concurrent_calls=flags["max_concurrent_calls"],
+            calls_per_s=flags["max_calls_per_second"],
+            burst=flags["max_burst"],
+            request_bytes=flags["max_request_bytes"],
+            rows=flags["max_rows"],
+            k=flags["max_k"],
+            json_depth=flags["max_json_depth"],
+        ),
+        tokens=read_tokens(flags["tokens_file"]) if flags["tokens_file"] else {},
+        tls=read_tls(flags["ssl_config_file"]) if flags["ssl_config_file"] else None,
+        socket_path=flags["grpc_socket_path"],
+        channel_arguments=parse_channel_arguments(flags["grpc_channel_arguments"]),
+        grpc_threads=flags["grpc_max_threads"],
+        rest_timeout_s=flags["rest_api_timeout_in_ms"] / 1000,
+        cors=flags["cors"],
+        metrics_path=read_metrics_path(monitoring) if monitoring else ServerOptions.metrics_path,
+        access_log=flags["access_log"],
+        drain_s=flags["drain_seconds"],
+    )
+
+
+def _serve(deployment: Deployment, stop: threading.Event, *, fail_if_empty: bool, as_json: bool) -> None:
+    from serving.deployment import describe, running
+    from serving.errors import ServingError
+
     try:
-        server = Server([store], host, grpc_port, rest_port)
-    except PortTakenError as error:
+        with running(deployment) as server:
+            if not server.ready():
+                missing = ", ".join(str(store.base_path) for store in server.stores if not store.available())
+                message = f"{missing}: no version can be served yet"
+                if fail_if_empty:
+                    raise click.ClickException(message)
+                click.echo(f"{message}; waiting for one (the server listens on {server.grpc_address})", err=True)
+            while not stop.is_set() and not server.ready():
+                stop.wait(WAIT_STEP_S)
+            if not stop.is_set():
+                _announce(describe(server), as_json=as_json)
+            stop.wait()
+            click.echo("stopping: no new calls, those under way may end", err=True)
+    except (OSError, ServingError) as error:
         raise click.ClickException(str(error)) from error
-    with server:
-        _serve(server, stop, fail_if_empty=fail_if_empty, as_json=as_json)
 
 
-def _serve(server: Server, stop: threading.Event, *, fail_if_empty: bool, as_json: bool) -> None:
-    store = server.stores[0]
-    if not store.available():
-        message = f"{store.base_path}: no version can be served yet"
-        if fail_if_empty:
-            raise click.ClickException(message)
-        click.echo(f"{message}; waiting for one (the server listens on {server.grpc_address})", err=True)
-    while not stop.is_set() and not store.wait_available(WAIT_STEP_S):
-        pass
-    if not stop.is_set():
-        _announce(server, as_json=as_json)
-    stop.wait()
-    click.echo("stopping: no new calls, those under way may end", err=True)
+def _serve_workers(deployment: Deployment, count: int, stop: threading.Event, *, as_json: bool) -> None:
+    from serving.workers import Workers, reserved
+
+    try:
+        with reserved(deployment) as fixed:
+            workers = Workers(fixed, count, prepare_logging)
+            failure = workers.run(stop, lambda said: _announce({**said, "workers": count}, as_json=as_json))
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {deployment.host}: {error}") from error
+    if failure:
+        raise click.ClickException(failure)
 
 
-def _announce(server: Server, *, as_json: bool) -> None:
-    store = server.stores[0]
-    version = store.available()[0]
+def _announce(said: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "name": store.name,
-                    "version": version,
-                    "grpc": server.grpc_address,
-                    "rest": server.rest_address,
-                    "base_path": str(store.base_path),
-                }
-            )
-        )
+        click.echo(json.dumps(said))
     else:
-        click.echo(
-            f"aisle serves '{store.name}' version {version}: gRPC {server.grpc_address}, "
-            f"REST http://{server.rest_address}/v1/models/{store.name}"
-        )
+        for model in said["models"]:
+            click.echo(
+                f"aisle serves '{model['name']}' version {model['version']}: gRPC {said['grpc']}, "
+                f"REST http://{said['rest']}/v1/models/{model['name']}"
+            )
     sys.stdout.flush()
 
 
@@ -161,7 +193,7 @@ def _stop_event() -> threading.Event:
 
 def _check_port(host: str, port: int) -> None:
     """Says at once that a port is taken, before the seconds that TensorFlow takes to load."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -171,7 +203,8 @@ def _check_port(host: str, port: int) -> None:
             ) from error
 
 
-def _prepare_logging() -> None:
+def prepare_logging() -> None:
+    """Sends what the server has to say to the standard error, and keeps TensorFlow's notes off it."""
     quiet_tensorflow()
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
