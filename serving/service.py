@@ -13,6 +13,8 @@ from tensorflow_serving.apis import (
     predict_pb2,
 )
 
+from serving.batching import Batcher
+from serving.batching_parameters import Batching
 from serving.call import Call
 from serving.errors import Code, ServingError
 from serving.messages import ReloadConfigResponse
@@ -35,6 +37,7 @@ class ModelService:
       monitor: what notes how long the graphs run.
       limits: how many rows and answers one call may ask for.
       on_reload: called with a new configuration that was taken over from a client.
+      batching: how calls are put together; None decides by what pays.
     """
 
     def __init__(
@@ -43,11 +46,13 @@ class ModelService:
         monitor: Monitor,
         limits: Limits | None = None,
         on_reload: Callable[[Sequence[ModelSettings]], None] = lambda _models: None,
+        batching: Batching | None = None,
     ) -> None:
         self.catalog = catalog
         self._monitor = monitor
         self._limits = limits or Limits()
         self._on_reload = on_reload
+        self._batcher = Batcher(batching, observe_batch=monitor.observe_batch, observe_queue=monitor.observe_queue)
 
     def known_name(self, name: str) -> str:
         """Returns `name` if there is such a model, else "": what metrics are counted under must not grow."""
@@ -99,14 +104,15 @@ class ModelService:
         output_filter: Iterable[str] = (),
         timeout_s: float | None,
     ) -> dict[str, NDArray[Any]]:
-        """Runs a signature as `Predictor.predict` does, within the limits, and notes rows and time.
+        """Runs a signature as `Batcher.run` does, within the limits, and notes rows and time.
 
         Raises:
           ServingError: what the stock server would answer; INVALID_ARGUMENT beyond a limit.
         """
         self._limits.check_inputs(inputs)
         started_s = time.perf_counter()
-        outputs = predictor.predict(signature, inputs, output_filter, timeout_s)
+        chosen = tuple(output_filter)
+        outputs = self._batcher.run(model, predictor, signature, inputs, output_filter=chosen, timeout_s=timeout_s)
         self._monitor.observe_runtime(model, "Predict", time.perf_counter() - started_s)
         self._monitor.observe_rows(model, signature.name, max(map(_row_count, inputs.values()), default=1))
         return outputs
