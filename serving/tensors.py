@@ -51,12 +51,17 @@ DTYPES: tuple[Dtype, ...] = (
     STRING,
     _plain(9, "int64", "int64_val", "int64"),
     _plain(10, "bool", "bool_val", "bool"),
-    Dtype(14, "bfloat16", "half_val", np.dtype(ml_dtypes.bfloat16), np.dtype("uint16"), bits=True),
+    Dtype(14, "bfloat16", "half_val", np.dtype(ml_dtypes.bfloat16), np.dtype("int32"), bits=True),
     _plain(17, "uint16", "int_val", "uint16", "int32"),
-    Dtype(19, "half", "half_val", np.dtype("float16"), np.dtype("uint16"), bits=True),
+    Dtype(19, "half", "half_val", np.dtype("float16"), np.dtype("int32"), bits=True),
     _plain(22, "uint32", "uint32_val", "uint32"),
     _plain(23, "uint64", "uint64_val", "uint64"),
 )
+# NumPy's own limits
+MAX_RANK = 32
+MAX_VALUES = 2**59
+# A few bytes may stand for many equal values, but not for all of the memory.
+MAX_FILLED_BYTES = 2**28
 _BY_NUMBER = {dtype.number: dtype for dtype in DTYPES}
 _BY_NUMPY = {dtype.numpy: dtype for dtype in DTYPES}
 
@@ -96,10 +101,12 @@ def decode(proto: Any) -> NDArray[Any]:
     if proto.tensor_content:
         return _from_content(proto.tensor_content, dtype, size).reshape(shape)
     values = getattr(proto, dtype.field)
+    if (size - len(values)) * dtype.numpy.itemsize > MAX_FILLED_BYTES:
+        raise TensorError(f"{len(values)} values came for a shape that holds {size}")
     if dtype is STRING:
         return _filled_strings(list(values[:size]), size).reshape(shape)
     array = np.array(values[:size], dtype=dtype.carrier)
-    array = array.view(dtype.numpy) if dtype.bits else array.astype(dtype.numpy, copy=False)
+    array = array.astype(np.uint16).view(dtype.numpy) if dtype.bits else array.astype(dtype.numpy, copy=False)
     if len(array) < size:
         last = array[-1] if len(array) else np.zeros((), dtype.numpy)
         array = np.concatenate([array, np.full(size - len(array), last, dtype=dtype.numpy)])
@@ -147,6 +154,10 @@ def _shape(proto: Any) -> tuple[int, ...]:
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
     if any(length < 0 for length in shape):
         raise TensorError(f"the shape {shape} has a negative length")
+    if len(shape) > MAX_RANK:
+        raise TensorError(f"the shape has {len(shape)} dimensions; an array has at most {MAX_RANK}")
+    if math.prod(max(length, 1) for length in shape) >= MAX_VALUES:
+        raise TensorError(f"the shape {shape} is too large, also without its lengths of 0")
     return shape
 
 
