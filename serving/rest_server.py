@@ -183,7 +183,9 @@ def _refusal(error: ServingError) -> Response:
         headers[RETRY_AFTER] = str(max(1, round(error.retry_after_s + 0.5)))  # HTTP knows whole seconds only
     if error.code == Code.UNAUTHENTICATED:
         headers["www-authenticate"] = "Bearer"
-    return JSONResponse({"error": error.message}, HTTP_STATUS.get(error.code, 500), headers)
+    # It may quote bytes of the client's that are no text.
+    message = error.message.encode("utf-8", errors="replace").decode()
+    return JSONResponse({"error": message}, HTTP_STATUS.get(error.code, 500), headers)
 
 
 def _named(response: Response, call: Call) -> Response:
