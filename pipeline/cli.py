@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("pipeline.commands.run", "Run the pipeline: from tables to a pushed model."),
     "evaluate": ("pipeline.commands.evaluate", "Measure the pushed model against its rivals and the model before it."),
     "serve": ("serving.commands.serve", "Serve a pushed model over gRPC and REST."),
+    "models": ("serving.commands.models", "See which version bears which label, and move labels."),
     "recommend": ("serving.commands.recommend", "Ask for recommendations for users."),
     "search": ("serving.commands.search", "Ask for the items that fit a text."),
     "similar": ("serving.commands.similar", "Ask for items like an item."),

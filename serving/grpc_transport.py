@@ -14,6 +14,7 @@ SERVICES = {
     "Predict": "tensorflow.serving.PredictionService",
     "GetModelMetadata": "tensorflow.serving.PredictionService",
     "GetModelStatus": "tensorflow.serving.ModelService",
+    "HandleReloadConfigRequest": "tensorflow.serving.ModelService",
 }
 RETRY_AFTER = "retry-after"
 CHANNEL_OPTIONS = (

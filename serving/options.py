@@ -9,6 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from serving.batching_parameters import Batching
 from serving.errors import Code, ServingError
 
 # No message can be larger: protobuf counts bytes in 31 bits.
@@ -102,6 +103,7 @@ class ServerOptions:
       tls: keys for the gRPC port; None speaks plain HTTP/2.
       socket_path: a UNIX socket where gRPC answers too; "" for none.
       channel_arguments: further settings of gRPC, as (name, value).
+      batching: how calls are put together; None decides by what pays.
       share_port: whether other processes may listen on the same ports.
       grpc_threads: how many gRPC calls may be at work at once; 0 decides by the processors.
       rest_timeout_s: how long a REST request may take.
@@ -116,6 +118,7 @@ class ServerOptions:
     tls: TlsKeys | None = None
     socket_path: str = ""
     channel_arguments: tuple[tuple[str, int | str], ...] = ()
+    batching: Batching | None = None
     share_port: bool = False
     grpc_threads: int = 0
     rest_timeout_s: float = 30.0

@@ -57,7 +57,9 @@ class Server:
         self.options = options or ServerOptions()
         self.monitor = Monitor()
         self._draining = False
-        service = ModelService(self.catalog, self.monitor, self.options.limits, on_reload)
+        service = ModelService(
+            self.catalog, self.monitor, self.options.limits, on_reload, batching=self.options.batching
+        )
         with contextlib.ExitStack() as opened:
             listener = None
             if rest_port is not None:

@@ -17,6 +17,7 @@ from serving.commands.connection import quiet_tensorflow
 from serving.commands.serve_flags import ServeCommand, serve_options
 
 if TYPE_CHECKING:
+    from serving.batching_parameters import Batching
     from serving.deployment import Deployment
     from serving.model_config import ModelSettings
     from serving.options import ServerOptions
@@ -51,6 +52,7 @@ def command(*, workers: int, fail_if_empty: bool, as_json: bool, **flags: Any) -
 
 
 def _deployment(flags: dict[str, Any]) -> Deployment:
+    from serving.batching_parameters import BatchingError
     from serving.deployment import Deployment
     from serving.errors import ServingError
     from serving.option_files import OptionError
@@ -72,13 +74,14 @@ def _deployment(flags: dict[str, Any]) -> Deployment:
             labels_ahead=flags["allow_version_labels_for_unavailable_models"],
         )
         deployment.models()  # what is wrong in a configuration is said before TensorFlow is loaded
-    except (OptionError, OSError, ServingError) as error:
+    except (BatchingError, OptionError, OSError, ServingError) as error:
         raise click.ClickException(str(error)) from error
     return deployment
 
 
 def _model(flags: dict[str, Any]) -> ModelSettings:
     from serving.model_config import ModelSettings
+    from serving.serving_folder import model_name
 
     folder: Path | None = flags["base_path"] or flags["model_base_path"]
     if folder is None:
@@ -87,7 +90,7 @@ def _model(flags: dict[str, Any]) -> ModelSettings:
         )
     if not folder.is_dir():
         raise click.ClickException(f"{folder}: there is no such folder; expected DIR/serving/NAME of a run")
-    return ModelSettings(flags["model_name"] or _model_name(folder), folder.resolve())
+    return ModelSettings(flags["model_name"] or model_name(folder), folder.resolve())
 
 
 def _options(flags: dict[str, Any]) -> ServerOptions:
@@ -115,7 +118,17 @@ def _options(flags: dict[str, Any]) -> ServerOptions:
         metrics_path=read_metrics_path(monitoring) if monitoring else ServerOptions.metrics_path,
         access_log=flags["access_log"],
         drain_s=flags["drain_seconds"],
+        batching=_batching(flags),
     )
+
+
+def _batching(flags: dict[str, Any]) -> Batching | None:
+    from serving.batching_parameters import Batching, read_batching
+
+    if not flags["enable_batching"]:
+        return None
+    file: Path | None = flags["batching_parameters_file"]
+    return read_batching(file) if file else Batching()
 
 
 def _serve(deployment: Deployment, stop: threading.Event, *, fail_if_empty: bool, as_json: bool) -> None:
@@ -163,20 +176,6 @@ def _announce(said: dict[str, Any], *, as_json: bool) -> None:
                 f"REST http://{said['rest']}/v1/models/{model['name']}"
             )
     sys.stdout.flush()
-
-
-def _model_name(folder: Path) -> str:
-    from serving.contract import ContractError, read_contract
-    from serving.versions import list_versions
-
-    for version in list_versions(folder).values():
-        try:
-            contract = read_contract(version)
-        except ContractError:
-            continue  # the store says what is wrong with a version; here another one may know the name
-        if contract is not None:
-            return contract.name
-    return folder.resolve().name
 
 
 def _stop_event() -> threading.Event:

@@ -168,6 +168,15 @@ _OPERATION = (
     click.option(
         "--threads", type=_COUNT, default=0, show_default=True, help="Of one call's graph. 0: all processors."
     ),
+    _switch(
+        "--enable-batching",
+        "Put calls together by the batching parameters; without, where it pays and changes nothing.",
+    ),
+    click.option(
+        "--batching-parameters-file",
+        type=_FILE,
+        help="How, with --enable-batching; a BatchingParameters, a text proto.",
+    ),
     click.option("--grpc-max-threads", type=_COUNT, default=0, help="gRPC calls at work at once. 0: 4 a processor."),
     click.option(
         "--rest-api-timeout-in-ms", type=click.IntRange(1), default=30_000, show_default=True, help="For REST calls."
