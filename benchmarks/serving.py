@@ -1,0 +1,183 @@
+"""How fast and how steady a served model is, beside the graph itself and beside what people write instead.
+
+    python -m benchmarks.serving [--run DIR] [--only overhead half ranked catalogues rivals swaps] [--rounds 5]
+
+Clients run on the same machine, in a process of their own. Each number is the median of the rounds. `--run` is the
+folder of a run of Online Retail, whose pushed model has a ranking stage; without one, what needs it is left out, and
+said so. Prints each beside its limit; nothing fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+# TensorFlow is loaded by the measures below, and says too much.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from benchmarks import served_models, serving_rivals, serving_swaps
+from benchmarks.served_processes import aisle
+from benchmarks.serving_load import Load, measure, write_requests
+from benchmarks.serving_overhead import measure_overhead
+from benchmarks.serving_table import Measured
+
+ROOT = Path(__file__).resolve().parents[1]
+DEFAULT_RUN = ROOT / "runs/online_retail"
+CATALOGUES = ((100_000, 100.0), (1_000_000, 0.0))
+_PIPED_WIDTH = 120
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is measured, and how long.
+
+    Args:
+      folder: for models and requests.
+      run: the folder of a run, or None.
+      rounds: of each measurement.
+      seconds: of each round.
+    """
+
+    folder: Path
+    run: Path | None
+    rounds: int
+    seconds: float
+
+    def loads(self, address: str, requests: Path, *, clients: int, rate: float = 0.0) -> Load:
+        """Measures some rounds of a load; the median of each number."""
+        rounds = [
+            measure(address, requests, clients=clients, seconds=self.seconds, rate=rate) for _ in range(self.rounds)
+        ]
+        return median(rounds)
+
+    def half(self) -> Path:
+        """Returns the base path of half_plus_two."""
+        base = self.folder / served_models.HALF
+        if not base.exists():
+            served_models.save_half(base / "1")
+        return base
+
+
+def median(rounds: Sequence[Load]) -> Load:
+    """Takes the median of each number; failures add up."""
+    return Load(
+        statistics.median(each.calls_per_s for each in rounds),
+        statistics.median(each.p50_ms for each in rounds),
+        statistics.median(each.p99_ms for each in rounds),
+        sum(each.failed for each in rounds),
+    )
+
+
+def overhead(bench: Bench) -> list[Measured]:
+    """Measures what a call costs beyond the run of its graph."""
+    with aisle(bench.half(), "--model-name", served_models.HALF) as server:
+        rounds = [measure_overhead(server.grpc, bench.half() / "1") for _ in range(bench.rounds)]
+    p50, p99 = (statistics.median(each[place] for each in rounds) for place in (0, 1))
+    return [
+        Measured("a call beyond its graph, p50", p50, "ms", most=0.6),
+        Measured("a call beyond its graph, p99", p99, "ms", most=2.0),
+    ]
+
+
+def half(bench: Bench) -> list[Measured]:
+    """Measures how many calls of the smallest model are answered."""
+    requests = write_requests(bench.folder / "half.calls", [served_models.half_request()])
+    found = []
+    for clients, workers, least in ((1, 1, 1500.0), (8, 2, 3000.0)):
+        with aisle(bench.half(), "--model-name", served_models.HALF, "--workers", str(workers)) as server:
+            load = bench.loads(server.grpc, requests, clients=clients)
+        found.append(Measured(f"half_plus_two, {clients} clients, {workers} workers", load.calls_per_s, "/s", least))
+    return found
+
+
+def ranked(bench: Bench) -> list[Measured]:
+    """Measures `recommend` of a run's model, with its customers' histories."""
+    if bench.run is None:
+        return []
+    base = serving_rivals.base_path(bench.run)
+    calls = served_models.shop_requests(base.name, served_models.shop_inputs(bench.run / "histories.parquet"))
+    requests = write_requests(bench.folder / "ranked.calls", calls)
+    found = []
+    for clients, workers, least in ((1, 1, None), (8, 2, 400.0)):
+        with aisle(base, "--workers", str(workers)) as server:
+            load = bench.loads(server.grpc, requests, clients=clients)
+        name = f"recommend with ranking, {clients} clients, {workers} workers"
+        found += [Measured(name, load.calls_per_s, "/s", least), Measured(f"{name}, p99", load.p99_ms, "ms")]
+    return found
+
+
+def catalogues(bench: Bench) -> list[Measured]:
+    """Measures `recommend` of large catalogues, without a ranking stage."""
+    found = []
+    for items, rate in CATALOGUES:
+        base = bench.folder / f"items-{items}"
+        served_models.save_catalogue(base / "1", items)
+        calls = served_models.catalogue_requests("bench", items)
+        requests = write_requests(bench.folder / f"{items}.calls", calls)
+        name = f"recommend, {items:,} items"
+        with aisle(base) as server:
+            load = bench.loads(server.grpc, requests, clients=8 if rate else 1, rate=rate)
+            memory = server.resident_mib() / 1024
+        if rate:
+            found.append(Measured(f"{name} at {rate:g}/s, p99", load.p99_ms, "ms", most=60.0))
+        else:
+            found.append(Measured(f"{name}, p50", load.p50_ms, "ms", most=150.0))
+            found.append(Measured(f"{name}, memory", memory, "GiB", most=2.0))
+        if load.failed:
+            found.append(Measured(f"{name}, failed calls", load.failed, "", most=0.0))
+    return found
+
+
+def rivals(bench: Bench) -> list[Measured]:
+    """Measures FastAPI over the loaded signature beside aisle."""
+    return serving_rivals.measure_rivals(bench.folder, bench.half(), bench.run, bench.rounds, bench.seconds)
+
+
+def swaps(bench: Bench) -> list[Measured]:
+    """Measures what clients see of new versions."""
+    return serving_swaps.measure_swaps(bench.folder / "swaps")
+
+
+MEASURES: dict[str, Callable[[Bench], list[Measured]]] = {
+    measured.__name__: measured for measured in (overhead, half, ranked, catalogues, rivals, swaps)
+}
+
+
+def main() -> None:
+    """Measures and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, default=DEFAULT_RUN, help="folder of a run with a ranking stage")
+    parser.add_argument("--only", nargs="+", choices=MEASURES, default=list(MEASURES), help="what to measure")
+    parser.add_argument("--rounds", type=int, default=5, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each round")
+    arguments = parser.parse_args()
+    console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+    run = arguments.run if (arguments.run / "histories.parquet").is_file() else None
+    if run is None:
+        sys.stderr.write(
+            f"{arguments.run}: no run there, so nothing with a ranking stage is measured; make one with "
+            f"`aisle run examples/online_retail.yaml --output {DEFAULT_RUN}`\n"
+        )
+    table = Table("what", "measured", "limit", "", box=None, padding=(0, 2, 0, 0))
+    with tempfile.TemporaryDirectory(prefix="aisle-serving-") as folder:
+        bench = Bench(Path(folder), run, arguments.rounds, arguments.seconds)
+        for name in arguments.only:
+            began = time.monotonic()
+            for measured in MEASURES[name](bench):
+                table.add_row(*measured.row())
+            sys.stderr.write(f"{name}: {time.monotonic() - began:.0f} s, load {os.getloadavg()[0]:.1f}\n")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Aisle beside FastAPI over the loaded signature: the same model, the same calls, the same clients, in turn."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import served_models
+from benchmarks.served_processes import Served, aisle, fastapi
+from benchmarks.serving_load import Load, measure, write_requests
+from benchmarks.serving_table import Measured
+from serving.versions import list_versions
+
+CLIENTS, WORKERS = 8, 2
+
+
+def base_path(run: Path) -> Path:
+    """Finds the base path of the model that a run has pushed."""
+    return next(path for path in sorted((run / "serving").iterdir()) if list_versions(path))
+
+
+def measure_rivals(folder: Path, half: Path, run: Path | None, rounds: int, seconds: float) -> list[Measured]:
+    """Measures aisle's throughput beside the rival's.
+
+    Args:
+      folder: for requests.
+      half: base path of half_plus_two.
+      run: a run's folder, or None.
+      rounds: of each.
+      seconds: of a round.
+    """
+    call = {"x": np.array([1.0, 2.0, 5.0], np.float32)}
+    shops: list[tuple[str, Path, str, list[Mapping[str, Any]], list[bytes]]] = [
+        (served_models.HALF, half, "serving_default", [call], [served_models.half_request()])
+    ]
+    if run is not None:
+        base, inputs = base_path(run), served_models.shop_inputs(run / "histories.parquet")
+        asked = served_models.shop_requests(base.name, inputs)
+        shops.append(("recommend with ranking", base, "recommend", list(inputs), asked))
+    found = []
+    for name, base, signature, inputs_of, requests in shops:
+        ours = write_requests(folder / "ours.calls", requests)
+        theirs = write_requests(folder / "theirs.calls", [_json(each) for each in inputs_of])
+        version = next(iter(list_versions(base).values()))
+        words = ("--model-name", base.name, "--workers", str(WORKERS))
+        with aisle(base, *words) as server, fastapi(version, signature) as rival:
+            loads = [_both(server, rival, ours, theirs, seconds) for _ in range(rounds)]
+        mine, other = (statistics.median(each[place].calls_per_s for each in loads) for place in (0, 1))
+        late = statistics.median(each[0].p99_ms / each[1].p99_ms for each in loads)
+        found += [
+            Measured(f"{name}: aisle, {CLIENTS} clients", mine, "/s"),
+            Measured(f"{name}: FastAPI, {CLIENTS} clients", other, "/s"),
+            Measured(f"{name}: aisle's throughput / FastAPI's", mine / other, "x", least=5.0),
+            Measured(f"{name}: aisle's p99 / FastAPI's", late, "x", most=1.0),
+        ]
+    return found
+
+
+def _both(server: Served, rival: Served, ours: Path, theirs: Path, seconds: float) -> tuple[Load, Load]:
+    mine = measure(server.grpc, ours, clients=CLIENTS, seconds=seconds)
+    return mine, measure(rival.rest, theirs, clients=CLIENTS, seconds=seconds, rest_path="/")
+
+
+def _json(inputs: Mapping[str, Any]) -> bytes:
+    def plain(value: Any) -> Any:
+        return value.decode() if isinstance(value, bytes) else value
+
+    lists = {
+        name: np.vectorize(plain, otypes=[object])(value).tolist() if value.dtype == object else value.tolist()
+        for name, value in inputs.items()
+    }
+    return json.dumps(lists).encode()
