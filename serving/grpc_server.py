@@ -64,9 +64,7 @@ class GrpcServer:
     def __init__(self, reception: Reception, host: str, port: int, options: ServerOptions) -> None:
         self._reception = reception
         self._pool = _CountedPool(reception.admission, options.grpc_threads or 4 * (os.cpu_count() or 1))
-        self._server = grpc.server(
-            self._pool, interceptors=[_Guard(reception)], options=[*_settings(options), *options.channel_arguments]
-        )
+        self._server = grpc.server(self._pool, interceptors=[_Guard(reception)], options=_settings(options))
         self._server.add_generic_rpc_handlers(tuple(self._handlers(reception.service)))
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="grpc-health")
         self._health = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=self._aside)
@@ -202,13 +200,15 @@ def truncated(message: str) -> str:
     return message if len(message) <= MAX_MESSAGE_LENGTH else message[:MAX_MESSAGE_LENGTH] + "...TRUNCATED"
 
 
-def _settings(options: ServerOptions) -> list[tuple[str, int]]:
-    return [
-        ("grpc.max_send_message_length", -1),
-        ("grpc.max_receive_message_length", options.limits.request_bytes or MAX_MESSAGE_BYTES),
+def _settings(options: ServerOptions) -> list[tuple[str, int | str]]:
+    settings: dict[str, int | str] = {
+        "grpc.max_send_message_length": -1,
+        "grpc.max_receive_message_length": options.limits.request_bytes or MAX_MESSAGE_BYTES,
         # Unless processes share it, a taken port is an error, not a share of the calls.
-        ("grpc.so_reuseport", int(options.share_port)),
-    ]
+        "grpc.so_reuseport": int(options.share_port),
+    }
+    # Of a name that stands twice, gRPC would take the first.
+    return list((settings | dict(options.channel_arguments)).items())
 
 
 def _credentials(tls: TlsKeys) -> Any:

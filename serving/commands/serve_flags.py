@@ -37,6 +37,13 @@ WITHOUT_EFFECT = {
 }
 
 
+_SWITCHES_WITHOUT_EFFECT = {
+    "--enable-grpc-healthcheck-service",
+    "--flush-filesystem-caches",
+    "--remove-unused-fields-from-bundle-metagraph",
+}
+
+
 class ServeCommand(click.Command):
     """Reads `--some_name`, and `--switch` for `--switch=true`, as tensorflow_model_server does."""
 
@@ -62,21 +69,14 @@ def _plain(args: list[str], switches: set[str]) -> list[str]:
         name = name.replace("_", "-")
         name = _OTHER_NAMES.get(name, name)
         if name in WITHOUT_EFFECT:
-            if not equals:
-                _skip_value(words, made)
+            if not equals and name not in _SWITCHES_WITHOUT_EFFECT:
+                next(words, None)
             click.echo(f"{name} changes nothing here: {WITHOUT_EFFECT[name]}", err=True)
         elif name in switches and not equals:
             made.append(f"{name}=true")
         else:
             made.append(name + equals + value)
     return made
-
-
-def _skip_value(words: Any, made: list[str]) -> None:
-    """Skips the value of an option without effect where it stands as a word of its own."""
-    following = next(words, None)
-    if following is not None and following.startswith("--"):
-        made.append(following)
 
 
 def _switch(name: str, text: str, *, default: bool = False) -> Any:
