@@ -86,7 +86,7 @@ def parse_channel_arguments(text: str) -> tuple[tuple[str, int | str], ...]:
         name, equals, value = (word.strip() for word in part.partition("="))
         if not (name and equals):
             raise OptionError(f"'{part}': expected NAME=VALUE, for example grpc.max_connection_age_ms=2000")
-        made.append((name, int(value) if value.lstrip("-").isdecimal() else value))
+        made.append((name, int(value) if value.removeprefix("-").isdecimal() else value))
     return tuple(made)
 
 
