@@ -99,7 +99,7 @@ def _change(
         new = change(old, _on_disk(old))
         models = [new if settings is old else settings for settings in models]
         if server is not None:
-            _tell(server, token, models)
+            tell(server, token, models)
         write_config(file, models)
     except PromotionError as error:
         raise click.ClickException(str(error)) from error
@@ -139,8 +139,17 @@ def _on_disk(settings: ModelSettings) -> list[int]:
         raise click.ClickException(f"{settings.base_path}: cannot be listed: {error.strerror}") from error
 
 
-def _tell(server: str, token: str, models: Sequence[ModelSettings]) -> None:
-    """Has a server take over a configuration; waits while it loads what the labels need."""
+def tell(server: str, token: str, models: Sequence[ModelSettings]) -> None:
+    """Has a server take over a configuration; waits while it loads what the labels need.
+
+    Args:
+      server: HOST:PORT of its gRPC API.
+      token: the bearer token that it asks for; "" for none.
+      models: all that it shall serve.
+
+    Raises:
+      click.ClickException: if it does not agree.
+    """
     from google.protobuf import text_format
 
     from serving.errors import Code, ServingError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import signal
@@ -48,7 +49,7 @@ def command(*, workers: int, fail_if_empty: bool, as_json: bool, **flags: Any) -
         _serve_workers(deployment, workers, stop, as_json=as_json)
     else:
         _serve(deployment, stop, fail_if_empty=fail_if_empty, as_json=as_json)
-    click.echo("stopped", err=True)
+    _say("stopped", err=True)
 
 
 def _deployment(flags: dict[str, Any]) -> Deployment:
@@ -142,13 +143,13 @@ def _serve(deployment: Deployment, stop: threading.Event, *, fail_if_empty: bool
                 message = f"{missing}: no version can be served yet"
                 if fail_if_empty:
                     raise click.ClickException(message)
-                click.echo(f"{message}; waiting for one (the server listens on {server.grpc_address})", err=True)
+                _say(f"{message}; waiting for one (the server listens on {server.grpc_address})", err=True)
             while not stop.is_set() and not server.ready():
                 stop.wait(WAIT_STEP_S)
             if not stop.is_set():
                 _announce(describe(server), as_json=as_json)
             stop.wait()
-            click.echo("stopping: no new calls, those under way may end", err=True)
+            _say("stopping: no new calls, those under way may end", err=True)
     except (OSError, ServingError) as error:
         raise click.ClickException(str(error)) from error
 
@@ -168,14 +169,20 @@ def _serve_workers(deployment: Deployment, count: int, stop: threading.Event, *,
 
 def _announce(said: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(said))
+        _say(json.dumps(said))
     else:
         for model in said["models"]:
-            click.echo(
+            _say(
                 f"aisle serves '{model['name']}' version {model['version']}: gRPC {said['grpc']}, "
                 f"REST http://{said['rest']}/v1/models/{model['name']}"
             )
-    sys.stdout.flush()
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    """Prints a line; a terminal that is gone or a disk that is full must not end a server."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=err)
+        (sys.stderr if err else sys.stdout).flush()
 
 
 def _stop_event() -> threading.Event:

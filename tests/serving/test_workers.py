@@ -1,0 +1,99 @@
+"""Two processes behind one port, as `aisle serve --workers 2` starts them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from serving.commands.models import tell
+from serving.grpc_transport import GrpcTransport
+from serving.messages import PredictRequest
+from serving.model_config import ModelSettings
+from serving.versions import specific
+
+CODE = "from serving.commands.serve import command; command()"
+START_TIMEOUT_S = 150.0
+
+
+@contextmanager
+def workers(base_path: Path, errors: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    words = [str(base_path), "--port=0", "--rest-port=0", "--model-name=m", "--workers=2", "--json"]
+    with errors.open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-c", CODE, *words],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, errors.read_text()
+        yield process, json.loads(line)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def pids(process: subprocess.Popen[str]) -> set[int]:
+    children = psutil.Process(process.pid).children()
+    return {child.pid for child in children if "spawn_main" in " ".join(child.cmdline())}
+
+
+def ask(address: str, label: str) -> None:
+    transport = GrpcTransport(address)
+    made = PredictRequest()
+    made.model_spec.name, made.model_spec.version_label = "m", label
+    made.inputs["x"].dtype = 1
+    made.inputs["x"].tensor_shape.dim.add().size = 1
+    try:
+        transport.call("Predict", made.SerializeToString(), 20.0)
+    finally:
+        transport.close()
+
+
+def eventually(condition: Callable[[], bool], timeout_s: float) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_workers_share_calls_news_and_numbers_and_replace_each_other(half_path: Path, tmp_path: Path) -> None:
+    with workers(half_path, tmp_path / "errors") as (process, said):
+        assert (said["workers"], said["version"]) == (2, 1)
+        first = pids(process)
+        assert len(first) == 2
+        # One of them is told of labels; each new connection may reach the other one.
+        tell(said["grpc"], "", [ModelSettings("m", half_path, specific(1), {"stable": 1})])
+        time.sleep(1.0)
+        for _ in range(20):
+            ask(said["grpc"], "stable")
+        page = httpx.get(f"http://{said['rest']}/monitoring/prometheus/metrics").text
+        assert ':tensorflow:serving:request_count{model_name="m",status="OK"} 20.0' in page
+        os.kill(min(first), signal.SIGKILL)
+        eventually(lambda: min(first) not in pids(process), 10)
+        for _ in range(10):
+            assert httpx.get(f"http://{said['rest']}/readyz").json() == {"ready": True, "models": {"m": [1]}}
+            ask(said["grpc"], "stable")
+        eventually(lambda: len(pids(process)) == 2, 10)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+        left = [pid for pid in first if psutil.pid_exists(pid)]
+        assert left == []
+        text = (tmp_path / "errors").read_text()
+        assert "worker 0 ended (status -9)" in text or "worker 1 ended (status -9)" in text
+        assert "Traceback" not in text
