@@ -110,14 +110,11 @@ def running(deployment: Deployment) -> Iterator[Server]:
     watches = [ConfigWatch(catalog, deployment.models, deployment.config_poll_s)]
     if deployment.shared_config is not None:
         watches.append(ConfigWatch(catalog, deployment.told, SHARED_POLL_S))
-    with server:
+    with server, contextlib.ExitStack() as ending:
         for watch in watches:
             watch.start()
-        try:
-            yield server
-        finally:
-            for watch in watches:
-                watch.stop()
+            ending.callback(watch.stop)
+        yield server
 
 
 def describe(server: Server) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from serving.tensors import STRING, Dtype, TensorError, dtype_of
 
 _FLOATS = ("float", "double", "half", "bfloat16")
 # Small integers travel as int32, and what does not fit wraps: so the stock server does.
+_SMALL_INT_LIMITS = (-(2**31), 2**31)
 _INT_LIMITS = {"uint32": (0, 2**32), "uint64": (0, 2**64), "int64": (-(2**63), 2**63)}
 
 
@@ -115,6 +117,11 @@ def _read_rows(rows: Sequence[Any], dtypes: Mapping[str, Dtype]) -> dict[str, ND
             "tensorinfo_map",
         )
     named = _is_object(rows[0])
+    if not named:
+        alias, dtype = next(iter(dtypes.items()))
+        array = _even_array(list(rows), dtype)
+        if array is not None:
+            return {alias: array}
     columns: dict[str, list[NDArray[Any]]] = {alias: [] for alias in dtypes}
     for position, row in enumerate(rows):
         if named != _is_object(row):
@@ -151,22 +158,48 @@ def _add_cell(
 
 
 def _to_array(value: Any, dtype: Dtype) -> NDArray[Any]:
+    array = _even_array(value, dtype) if isinstance(value, list) else None
+    if array is not None:
+        return array
     shape: list[int] = []
     inner = value
     while isinstance(inner, list):
         shape.append(len(inner))
         inner = inner[0] if inner else None
-    leaves = list(_leaves(value, 0, shape, dtype))
+    return _typed(list(_leaves(value, 0, shape, dtype)), dtype).reshape(shape)
+
+
+def _even_array(value: list[Any], dtype: Dtype) -> NDArray[Any] | None:
+    """Reads what is as it should be, a level of brackets at a time; None where a closer look must say what is wrong."""
+    shape, level = [len(value)], value
+    while level and set(map(type, level)) == {list}:
+        if len(set(map(len, level))) != 1:
+            return None
+        shape.append(len(level[0]))
+        level = list(chain.from_iterable(level))
+    if dtype.name in _FLOATS:
+        fitting = set(map(type, level)) <= {float, int}
+    elif dtype.numpy.kind in "iu":
+        low, high = _INT_LIMITS.get(dtype.name, _SMALL_INT_LIMITS)
+        fitting = set(map(type, level)) <= {int} and (not level or (low <= min(level) and max(level) < high))
+    else:
+        return None
+    try:
+        return _typed(level, dtype).reshape(shape) if fitting else None
+    except OverflowError:
+        return None
+
+
+def _typed(leaves: list[Any], dtype: Dtype) -> NDArray[Any]:
     if dtype is STRING:
         array = np.empty(len(leaves), dtype=object)
         array[:] = leaves
-    elif dtype.numpy.kind in "iu":
+        return array
+    if dtype.numpy.kind in "iu":
         carrier = np.uint64 if dtype.name == "uint64" else np.int64
-        array = np.array(leaves, dtype=carrier).astype(dtype.numpy)
-    else:
-        with np.errstate(over="ignore"):  # 1e39 is infinity to a float, for the stock server too
-            array = np.array(leaves, dtype=np.float64 if dtype.name in _FLOATS else dtype.numpy).astype(dtype.numpy)
-    return array.reshape(shape)
+        return np.array(leaves, dtype=carrier).astype(dtype.numpy)
+    with np.errstate(over="ignore"):  # 1e39 is infinity to a float, for the stock server too
+        return np.array(leaves, dtype=np.float64 if dtype.name in _FLOATS else dtype.numpy).astype(dtype.numpy)
 
 
 def _leaves(value: Any, level: int, shape: Sequence[int], dtype: Dtype) -> Iterator[Any]:
@@ -202,7 +235,7 @@ def _leaf(value: Any, dtype: Dtype) -> Any:
     elif isinstance(value, int | float) and not isinstance(value, bool):
         if dtype.name in _FLOATS:
             return _to_float(value)
-        low, high = _INT_LIMITS.get(dtype.name, (-(2**31), 2**31))
+        low, high = _INT_LIMITS.get(dtype.name, _SMALL_INT_LIMITS)
         if isinstance(value, int) and low <= value < high:
             return value
     kind = {dict: "Object", list: "Array", str: "String", bool: str(value), type(None): "Null"}.get(

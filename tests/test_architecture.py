@@ -33,6 +33,11 @@ WITHOUT_TENSORFLOW = (
     "trainer.metrics",
     "serving.client",
     "serving.contract",
+    "serving.deployment",
+    "serving.monitoring",
+    "serving.option_files",
+    "serving.promotion",
+    "serving.workers",
 )
 HEAVY = ("tensorflow", "tfx", "apache_beam", "keras", "numpy", "pandas", "pyarrow", "grpc")
 MAX_FILE_LINES = 300
