@@ -56,8 +56,10 @@ def _only(rows: tf.Tensor, allowed: tf.Tensor) -> tf.Tensor:
 
 
 def _distinct(rows: tf.Tensor) -> tf.Tensor:
-    """Sorts each line and sets repeated rows to -1, then sorts again."""
+    """Sorts each line and sets repeated rows to -1, then sorts again; what is -1 in every line is cut off."""
     rows = tf.sort(rows, axis=1)
     before = tf.concat([tf.fill([tf.shape(rows)[0], 1], tf.constant(NO_ROW, tf.int64)), rows[:, :-1]], axis=1)
     repeated = tf.equal(rows, before)
-    return tf.sort(tf.where(repeated, tf.constant(NO_ROW, tf.int64), rows), axis=1)
+    rows = tf.sort(tf.where(repeated, tf.constant(NO_ROW, tf.int64), rows), axis=1)
+    # Sources overlap by a third, and all that follows costs time by the column.
+    return tf.boolean_mask(rows, tf.reduce_any(rows >= 0, axis=0), axis=1)
