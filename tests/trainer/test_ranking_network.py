@@ -62,7 +62,7 @@ def test_bins_are_a_piecewise_linear_encoding_by_quantiles() -> None:
     bins = Bins(FEATURES)
     bins.adapt(trained)
     asked = np.concatenate([trained[:60], np.full((1, FEATURES), np.nan), [[-1e6, 1e6, 0.5, 2.5, 7.0, 0.0]]])
-    found = bins(tf.constant(asked, tf.float32)).numpy()
+    found = bins(tf.constant(asked.T, tf.float32)).numpy().transpose(1, 0, 2)
     assert found.shape == (62, FEATURES, BINS + 1)
     for row in range(len(asked)):
         for place in range(FEATURES):
@@ -74,8 +74,8 @@ def test_bins_are_a_piecewise_linear_encoding_by_quantiles() -> None:
 def test_infinite_values_are_missing_ones() -> None:
     bins = Bins(1)
     bins.adapt(np.array([[0.0], [1.0], [np.inf]], np.float32))
-    found = bins(tf.constant([[np.inf], [-np.inf], [np.nan]])).numpy()
-    np.testing.assert_array_equal(found, np.broadcast_to(np.eye(BINS + 1)[-1], (3, 1, BINS + 1)))
+    found = bins(tf.constant([[np.inf, -np.inf, np.nan]])).numpy()
+    np.testing.assert_array_equal(found, np.broadcast_to(np.eye(BINS + 1)[-1], (1, 3, BINS + 1)))
 
 
 def test_the_factorisation_term_is_a_sum_over_pairs() -> None:

@@ -17,6 +17,8 @@ BINS = 16
 _SAMPLE = 200_000
 _RARE = 0.02  # log-odds of a purchase start near those of a rare event
 _SMALL = 0.01
+# Numbers beyond every value that a shop can have; far apart, also after rounding.
+_LOWEST, _MISSING = np.float32(-1e29), np.float32(-1e30)
 
 
 class Bins(keras.layers.Layer):
@@ -49,11 +51,12 @@ class Bins(keras.layers.Layer):
         self.inverse_widths.assign(inverse)
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
-        """Encodes [n, features] to [n, features, BINS + 1]; the last place says that the value is missing."""
-        missing = tf.cast(~tf.math.is_finite(values), tf.float32)[..., tf.newaxis]
-        known = tf.where(tf.math.is_finite(values), values, 0.0)[..., tf.newaxis]
-        reach = tf.clip_by_value((known - self.starts) * self.inverse_widths, 0.0, 1.0)
-        return tf.concat([reach * (1.0 - missing), missing], axis=-1)
+        """Encodes [features, n] to [features, n, BINS + 1]; the last place says that the value is missing."""
+        # One pass over the large tensor: a missing value lies so far below that it reaches into the last bin only.
+        known = tf.where(tf.math.is_finite(values), tf.maximum(values, _LOWEST), _MISSING)[..., tf.newaxis]
+        starts = tf.pad(tf.convert_to_tensor(self.starts), [[0, 0], [0, 1]], constant_values=_LOWEST)
+        widths = tf.pad(tf.convert_to_tensor(self.inverse_widths), [[0, 0], [0, 1]], constant_values=-1.0)
+        return tf.clip_by_value((known - starts[:, tf.newaxis]) * widths[:, tf.newaxis], 0.0, 1.0)
 
 
 class CrossLayer(keras.layers.Layer):
@@ -112,10 +115,11 @@ class RankingNetwork(keras.Model):
 
     def call(self, values: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Computes log-odds, [n, features] to [n]."""
-        bins = self.bins(values)
-        vectors = tf.einsum("nfb,fbe->nfe", bins, tf.convert_to_tensor(self.vectors)) + self.offsets
-        total = tf.einsum("nfb,fb->n", bins, tf.convert_to_tensor(self.linear)) + self.bias
-        total += _factorisation(vectors)
+        # Features first: then each feature's bins meet its weights in one product, and nothing large is turned around.
+        weights = tf.concat([self.vectors, tf.expand_dims(self.linear, -1)], axis=-1)
+        read = tf.matmul(self.bins(tf.transpose(values)), weights)
+        vectors = tf.transpose(read[..., :-1], [1, 0, 2]) + self.offsets
+        total = tf.reduce_sum(read[..., -1], axis=0) + self.bias + _factorisation(vectors)
         start = tf.reshape(vectors, [-1, vectors.shape[1] * vectors.shape[2]])
         state = start
         for layer in self.crosses:
