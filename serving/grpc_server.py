@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,7 +10,7 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -69,9 +70,8 @@ class GrpcServer:
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="grpc-health")
         self._health = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=self._aside)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection(
-            [*HEALTH_NAMES[3:], health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
-        )
+        self._streams = ThreadPoolExecutor(2, thread_name_prefix="grpc-reflection")
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(_reflection(self._streams), self._server)
         self.set_healthy(healthy=False)
         self.port = self._listen(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", options.tls)
         if options.socket_path:
@@ -93,6 +93,7 @@ class GrpcServer:
         self._server.stop(grace_s).wait()
         self._pool.shutdown(wait=False)
         self._aside.shutdown(wait=False)
+        self._streams.shutdown(wait=False)
 
     def _listen(self, address: str, tls: TlsKeys | None) -> int:
         try:
@@ -198,6 +199,15 @@ class _Guard(grpc.ServerInterceptor):
 def truncated(message: str) -> str:
     """Shortens an error message as the stock server does."""
     return message if len(message) <= MAX_MESSAGE_LENGTH else message[:MAX_MESSAGE_LENGTH] + "...TRUNCATED"
+
+
+def _reflection(pool: ThreadPoolExecutor) -> Any:
+    servicer = reflection.ReflectionServicer([*HEALTH_NAMES[3:], health.SERVICE_NAME, reflection.SERVICE_NAME])
+    info = functools.partial(servicer.ServerReflectionInfo)
+    # Whoever leaves such a stream open would hold a thread that answers calls.
+    info.experimental_thread_pool = pool  # type: ignore[attr-defined]
+    servicer.ServerReflectionInfo = info
+    return servicer
 
 
 def _settings(options: ServerOptions) -> list[tuple[str, int | str]]:

@@ -1,5 +1,6 @@
 """What a client of TensorFlow Serving's gRPC API gets, asked with its own generated stubs."""
 
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -253,6 +254,31 @@ def test_reflection_lists_the_services(channel: grpc.Channel) -> None:
     (answer,) = stub.ServerReflectionInfo(iter([asked]), timeout=TIMEOUT_S)
     names = {service.name for service in answer.list_services_response.service}
     assert {"tensorflow.serving.PredictionService", "tensorflow.serving.ModelService", "grpc.health.v1.Health"} <= names
+
+
+def test_open_streams_hold_no_thread_that_answers(server: Any, stub: Any) -> None:
+    ended = threading.Event()
+
+    def silence() -> Iterator[Any]:
+        ended.wait(TIMEOUT_S)
+        yield from ()
+
+    with grpc.insecure_channel(server.grpc_address) as other:
+        streams = [
+            reflection_pb2_grpc.ServerReflectionStub(other).ServerReflectionInfo(silence(), timeout=TIMEOUT_S)
+            for _ in range(30)
+        ]
+        watches = [
+            health_pb2_grpc.HealthStub(other).Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
+            for _ in range(30)
+        ]
+        time.sleep(0.2)
+        started_s = time.monotonic()
+        assert list(stub.Predict(half(), timeout=TIMEOUT_S).outputs["y"].float_val) == [2.5, 3.0, 4.5]
+        assert time.monotonic() - started_s < TIMEOUT_S / 2
+        ended.set()
+        for stream in [*streams, *watches]:
+            stream.cancel()
 
 
 def test_health(channel: grpc.Channel) -> None:
