@@ -17,6 +17,7 @@ from tensorflow.python.client import pywrap_tf_session
 
 from serving.contract import CONTRACT_FILE
 from serving.errors import Code, ServingError
+from serving.memory import return_memory
 from serving.tensors import TensorError, decode
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -130,6 +131,9 @@ class Predictor:
         self._times = {name: _RunTimes() for name in self.signatures} if bounded else {}
         # The raw call below skips what Session.run does first: handing new nodes to the C++ session.
         self._session._extend_graph()
+        del meta_graph
+        # Loading has held the graph several times over: half a GiB of a catalogue of a million items.
+        return_memory()
 
     def signature(self, name: str) -> Signature:
         """Returns a signature; an empty name means the default one.
