@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
+from serving.border import LoopBorder
 from serving.errors import ServingError
 from serving.model_catalog import ModelCatalog
 from serving.model_config import ModelSettings
@@ -61,6 +62,8 @@ class ConfigWatch:
         return True
 
     def _run(self) -> None:
+        border = LoopBorder("the watch of the configuration")
         while not self._stop.wait(self._poll_s or RETRY_S):
-            if self.look() and not self._poll_s:
-                return
+            with border:
+                if self.look() and not self._poll_s:
+                    return

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from serving import warmup
+from serving.border import LoopBorder
 from serving.errors import Code, ServingError
 from serving.memory import return_memory
 from serving.predictor import LoadError, Predictor
@@ -145,11 +146,13 @@ class ModelStore:
             self.poll()
 
     def _watch(self) -> None:
+        border = LoopBorder(f"the watch of {self.name}")
         while not self._stopping:
             self._wake.wait(self._poll_interval_s or None)
             self._wake.clear()
             if not self._stopping:
-                self.poll()
+                with border:
+                    self.poll()
 
     def _load_wanted(self, found: Mapping[int, Path]) -> None:
         wanted = set(self.policy(list(found)))

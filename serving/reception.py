@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import secrets
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import TypeVar
 
 from serving.access_log import AccessLog
 from serving.admission import Admission
+from serving.border import CallBorder
 from serving.call import Call
 from serving.errors import Code, ServingError
 from serving.monitoring import Monitor
 from serving.service import ModelService
 
-LOG = logging.getLogger("aisle.serving")
 REQUEST_ID = "x-request-id"
 RETRY_AFTER = "retry-after"
 _GOOD_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -70,7 +68,7 @@ class Reception:
         # Metrics must not grow by what clients think up.
         call.model = self.service.known_name(model)
         try:
-            with _Border():
+            with CallBorder():
                 call.client = self.admission.client(call.client, authorization)
                 self.admission.check_rate(call.client)
                 made = work()
@@ -102,17 +100,3 @@ class Reception:
                 milliseconds=round(seconds * 1000, 3),
                 message=message[:_SHOWN],
             )
-
-
-class _Border:
-    """Where a fault of the server's own turns into an answer that tells nothing of its inside."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, Exception) and not isinstance(error, ServingError):
-            LOG.error("a call met a fault of the server's own", exc_info=error)
-            raise ServingError(Code.INTERNAL, "the server met a fault of its own; its log tells which") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,7 @@ def _common(function: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(
         (
             click.argument("target", type=click.Path(exists=True, path_type=Path)),
-            click.option("--model-name", help="Which model, where TARGET has several."),
+            click.option("--model-name", help="Which model of TARGET; of a folder, its name on the server."),
             click.option(
                 "--server", metavar="HOST:PORT", help="A gRPC server to ask; it is told a change and has to agree."
             ),
@@ -52,7 +53,7 @@ def _common(function: Callable[..., None]) -> Callable[..., None]:
 @_common
 def list_models(*, target: Path, model_name: str | None, server: str | None, token: str, as_json: bool) -> None:
     """List the versions of TARGET, their labels and, with --server, their states."""
-    _, models = _read(target)
+    _, models = _read(target, model_name)
     chosen = [settings for settings in models if model_name in (None, settings.name)]
     _show([_described(settings, server, token) for settings in chosen], as_json=as_json)
 
@@ -93,7 +94,7 @@ def _change(
     from serving.model_config import write_config
     from serving.promotion import PromotionError
 
-    file, models = _read(target)
+    file, models = _read(target, model_name)
     old = _chosen(models, model_name, target)
     try:
         new = change(old, _on_disk(old))
@@ -108,7 +109,7 @@ def _change(
     _show([_described(new, server, token)], as_json=as_json)
 
 
-def _read(target: Path) -> tuple[Path, Sequence[ModelSettings]]:
+def _read(target: Path, model_name: str | None) -> tuple[Path, Sequence[ModelSettings]]:
     """Returns the file that keeps the models of a target, and the models."""
     from serving.errors import ServingError
     from serving.model_config import CONFIG_BESIDE, read_config
@@ -116,7 +117,8 @@ def _read(target: Path) -> tuple[Path, Sequence[ModelSettings]]:
 
     try:
         if target.is_dir():
-            return target / CONFIG_BESIDE, [find_model(target)]
+            settings = find_model(target)
+            return target / CONFIG_BESIDE, [replace(settings, name=model_name or settings.name)]
         return target, read_config(target)
     except (OSError, ServingError) as error:
         raise click.ClickException(str(error)) from error

@@ -239,3 +239,20 @@ def test_a_server_is_ready_after_warm_up_and_until_it_ends(half_path: Path) -> N
     # A balancer that has not seen it yet still sends calls, and they are answered.
     assert httpx.post(f"http://{server.rest_address}{PREDICT}", json=ONE).status_code == 200
     ending.join()
+
+
+def test_a_fault_of_our_own_is_told_in_the_log_only(
+    half_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_version: int | None) -> None:
+        raise ZeroDivisionError("/some/path")
+
+    with serving(half_path) as (server, stub, http):
+        monkeypatch.setattr(server.stores[0], "use", fail)
+        response = http.post(PREDICT, json=ONE)
+        told = "the server met a fault of its own; its log tells which"
+        assert (response.status_code, response.json()) == (500, {"error": told})
+        error = refused(lambda: stub.Predict(half(), timeout=TIMEOUT_S))
+        assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, told)
+        assert caplog.text.count("ZeroDivisionError: /some/path") == 2
+        assert b'request_count{model_name="half_plus_two",status="INTERNAL"} 2.0' in server.monitor.page()

@@ -199,19 +199,39 @@ def test_promotions_and_their_way_back(server: Any, channel: grpc.Channel, base_
     assert models_command("rollback", str(base_path))[2]["labels"] == ["stable"]
     eventually(lambda: ask(channel) == 2.0)
     assert ask(channel, label="stable") == 2.0
+    (base_path / "model.config").unlink()
+    eventually(lambda: ask(channel) == 3.0)
 
 
 def test_what_cannot_be_promoted(base_path: Path) -> None:
     runner = CliRunner()
+    config = base_path / "models.config"
+    write_config(config, [ModelSettings("a", base_path)])
     for words, status, message in (
         (["promote", str(base_path), "9"], 1, "has no version 9; there are: 3, 2, 1"),
         (["rollback", str(base_path)], 1, "no version bore 'stable' before"),
         (["promote", str(base_path), "1", "--label", "x-before"], 1, "labels that end in '-before'"),
         (["promote", str(base_path), "1", "--server", "127.0.0.1:1"], 1, "does not agree, nothing was changed"),
-        (["promote", str(base_path), "1", "--model-name", "q"], 2, "say which model"),
+        (["promote", str(config), "1", "--model-name", "q"], 2, "say which model with --model-name; there are: a"),
     ):
         result = runner.invoke(command, words, catch_exceptions=False)
         assert (result.exit_code, message in " ".join(result.stderr.split())) == (status, True), result.stderr
     assert not (base_path / "model.config").exists()
     result = runner.invoke(command, ["list", str(base_path)], catch_exceptions=False)
     assert result.stdout.split()[:4] == ["m", str(base_path), "3", "-"]
+
+
+def test_a_fault_of_our_own_does_not_end_the_watch(base_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rounds = []
+
+    def read() -> list[ModelSettings]:
+        rounds.append(1)
+        if len(rounds) in (2, 3):
+            raise ZeroDivisionError("a bug")
+        return [ModelSettings("m", base_path)]
+
+    watch = ConfigWatch(ModelCatalog(), read, 0.01)
+    watch.start()
+    eventually(lambda: len(rounds) > 5)
+    watch.stop()
+    assert caplog.text.count("met a fault of the server's own and tries again") == 1
