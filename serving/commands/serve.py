@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import logging
+import os
 import signal
 import socket
 import sys
@@ -157,6 +159,9 @@ def _serve(deployment: Deployment, stop: threading.Event, *, fail_if_empty: bool
 def _serve_workers(deployment: Deployment, count: int, stop: threading.Event, *, as_json: bool) -> None:
     from serving.workers import Workers, reserved
 
+    # More threads than processors only get in each other's way.
+    threads = deployment.threads or max(1, (os.cpu_count() or 1) // count)
+    deployment = dataclasses.replace(deployment, threads=threads)
     try:
         with reserved(deployment) as fixed:
             workers = Workers(fixed, count, prepare_logging)

@@ -166,7 +166,11 @@ _OPERATION = (
         "--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes behind the ports."
     ),
     click.option(
-        "--threads", type=_COUNT, default=0, show_default=True, help="Of one call's graph. 0: all processors."
+        "--threads",
+        type=_COUNT,
+        default=0,
+        show_default=True,
+        help="Of one call's graph. 0: all processors, or each worker its share.",
     ),
     _switch(
         "--enable-batching",
