@@ -124,27 +124,12 @@ class RestServer:
         admission = self._reception.admission
         try:
             admission.check_load()
+            body = await self._body(request)
+            # A call counts once it is there: whoever sends slowly takes nobody's place.
+            admission.check_load()
         except ServingError as error:
             self._reception.note(call, error.code, error.message)
             return _named(_refusal(error), call)
-        admission.enter()
-        try:
-            response = await self._read_and_run(request, path, call)
-        finally:
-            admission.leave()
-        return _named(response, call)
-
-    async def _read_and_run(self, request: Request, path: str, call: Call) -> Response:
-        try:
-            async with asyncio.timeout(self._options.rest_timeout_s):
-                body = await self._body(request)
-        except (TimeoutError, ClientDisconnect):
-            error = ServingError(Code.DEADLINE_EXCEEDED, "the body did not come in time")
-            self._reception.note(call, error.code, error.message)
-            return _refusal(error)
-        except ServingError as error:
-            self._reception.note(call, error.code, error.message)
-            return _refusal(error)
         sent = RestRequest(
             request.method,
             path,
@@ -152,7 +137,12 @@ class RestServer:
             body,
             request.headers.get("content-encoding", "").lower() == "gzip",
         )
-        return await run_in_threadpool(self._run, call, sent)
+        admission.enter()
+        try:
+            response = await run_in_threadpool(self._run, call, sent)
+        finally:
+            admission.leave()
+        return _named(response, call)
 
     async def _body(self, request: Request) -> bytes:
         """Reads the body, no more than is allowed; a stranger's is not read."""
@@ -161,10 +151,14 @@ class RestServer:
         announced = request.headers.get("content-length", "0")
         limits.check_bytes(int(announced) if announced.isdigit() else 0)
         parts, size = [], 0
-        async for part in request.stream():
-            size += len(part)
-            limits.check_bytes(size)
-            parts.append(part)
+        try:
+            async with asyncio.timeout(self._options.rest_timeout_s):
+                async for part in request.stream():
+                    size += len(part)
+                    limits.check_bytes(size)
+                    parts.append(part)
+        except (TimeoutError, ClientDisconnect) as error:
+            raise ServingError(Code.DEADLINE_EXCEEDED, "the body did not come in time") from error
         return b"".join(parts)
 
     def _run(self, call: Call, sent: RestRequest) -> Response:
