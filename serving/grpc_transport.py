@@ -22,7 +22,8 @@ CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     # gRPC waits a second before it tries a lost server again, longer than the client's first retries.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # How long one attempt to connect may take: a busy server needs some time for its first word.
+    ("grpc.min_reconnect_backoff_ms", 5000),
     ("grpc.max_reconnect_backoff_ms", 2000),
     # Else two transports to one address would share a connection, and so one worker of the server.
     ("grpc.use_local_subchannel_pool", 1),
