@@ -11,11 +11,12 @@ from tensorflow_serving.apis import classification_pb2, inference_pb2, regressio
 
 from serving.call import Call
 from serving.errors import Code, ServingError
+from serving.examples import INPUTS, serialised
 from serving.predictor import DEFAULT_SIGNATURE, Predictor, Signature
 from serving.service import ModelService, require_spec
 
 CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
-INPUTS, CLASSES, SCORES, OUTPUTS = "inputs", "classes", "scores", "outputs"
+CLASSES, SCORES, OUTPUTS = "classes", "scores", "outputs"
 
 
 class ExampleService:
@@ -84,7 +85,7 @@ class ExampleService:
         with self._service.catalog.use(request.tasks[0].model_spec) as (version, predictor):
             call.version = version
             signatures = [_task_signature(predictor, task) for task in request.tasks]
-            examples = _serialised(request.input)
+            examples = serialised(request.input)
             for task, signature in zip(request.tasks, signatures, strict=True):
                 outputs = self._run(task.model_spec.name, predictor, signature, examples, timeout_s)
                 result = response.results.add()
@@ -106,7 +107,7 @@ class ExampleService:
                 raise _invalid(f"No signature was found with the name: {name}")
             call.version, call.signature = version, name
             _check_signature(signature, method)
-            examples = _serialised(request.input)
+            examples = serialised(request.input)
             outputs = self._run(request.model_spec.name, predictor, signature, examples, timeout_s)
         (_write_classes if method == CLASSIFY else _write_numbers)(outputs, len(examples), response.result)
         response.model_spec.name, response.model_spec.signature_name = request.model_spec.name, name
@@ -168,18 +169,6 @@ def _check_signature(signature: Signature, method: str) -> None:
             f'Expected classification signature outputs to contain at least one of "{CLASSES}" or "{SCORES}". '
             f"Signature was: {definition}"
         )
-
-
-def _serialised(sent: Any) -> NDArray[Any]:
-    """Reads an Input; a context is joined before each Example, for protobuf the same as merging the two."""
-    with_context = sent.WhichOneof("kind") == "example_list_with_context"
-    chosen = sent.example_list_with_context if with_context else sent.example_list
-    context = sent.example_list_with_context.context.SerializeToString() if with_context else b""
-    if not chosen.examples:
-        raise _invalid("Input is empty.")
-    array = np.empty(len(chosen.examples), dtype=object)
-    array[:] = [context + example.SerializeToString() for example in chosen.examples]
-    return array
 
 
 def _write_classes(outputs: Mapping[str, NDArray[Any]], count: int, result: Any) -> None:

@@ -12,12 +12,14 @@ from tensorflow_serving.apis import (
     classification_pb2,
     inference_pb2,
     input_pb2,
+    prediction_log_pb2,
     prediction_service_pb2_grpc,
     regression_pb2,
 )
 
 from serving.model_store import ModelStore
 from serving.server import Server
+from serving.warmup import WARMUP_FILE
 
 CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 TIMEOUT_S = 20
@@ -192,6 +194,23 @@ def test_other_methods_in_a_task_are_unimplemented(stub: Any) -> None:
 def test_an_example_without_its_feature_is_the_graphs_error(stub: Any) -> None:
     code, message = error_of(lambda: stub.Regress(regression(example(y=1)), timeout=TIMEOUT_S))
     assert (code, "Feature: x (data type: float) is required" in message) == ("INVALID_ARGUMENT", True)
+
+
+def test_warm_up_runs_every_kind_of_request(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    save_examples_model(tmp_path / "1")
+    (tmp_path / "1/assets.extra").mkdir()
+    logs = [prediction_log_pb2.PredictionLog() for _ in range(3)]
+    logs[0].classify_log.request.CopyFrom(classification(example(x=1)))
+    logs[1].regress_log.request.CopyFrom(regression(example(x=1)))
+    logs[2].multi_inference_log.request.CopyFrom(tasks(("", CLASSIFY), ("regress", REGRESS)))
+    with tf.io.TFRecordWriter(str(tmp_path / "1" / WARMUP_FILE)) as writer:
+        for log in logs:
+            writer.write(log.SerializeToString())
+    store = ModelStore("m", tmp_path)
+    with caplog.at_level("INFO", logger="aisle.serving"):
+        store.poll()
+    assert "3 warm-up requests" in caplog.text
+    store.stop()
 
 
 def post(http: httpx.Client, method: str, body: Any) -> Any:
