@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -131,7 +132,7 @@ class GrpcServer:
         with_tokens = bool(reception.admission.knows_tokens)
 
         def answer(request: Any, context: grpc.ServicerContext) -> Any:
-            call = Call("GRPC", name, _host(context.peer()))
+            call = Call("GRPC", name, client_host(context.peer()))
             authorization = ""
             if with_tokens or reception.names_calls:
                 sent = dict(context.invocation_metadata())
@@ -188,7 +189,7 @@ class _Guard(grpc.ServerInterceptor):
 
     def _refusal(self, method: str, refused: ServingError) -> grpc.RpcMethodHandler:
         def refuse(_request: bytes, context: grpc.ServicerContext) -> None:
-            self._reception.note(Call("GRPC", method, _host(context.peer())), refused.code, refused.message)
+            self._reception.note(Call("GRPC", method, client_host(context.peer())), refused.code, refused.message)
             _abort(context, refused)
 
         # gRPC would have the refusal wait behind the very calls that it is refused for.
@@ -199,6 +200,12 @@ class _Guard(grpc.ServerInterceptor):
 def truncated(message: str) -> str:
     """Shortens an error message as the stock server does."""
     return message if len(message) <= MAX_MESSAGE_LENGTH else message[:MAX_MESSAGE_LENGTH] + "...TRUNCATED"
+
+
+def client_host(peer: str) -> str:
+    """Returns a client's address without its port, of gRPC's `ipv4:10.0.0.1:5000`; `unix` for a UNIX socket."""
+    kind, _, address = unquote(peer).partition(":")
+    return address.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else kind
 
 
 def _reflection(pool: ThreadPoolExecutor) -> Any:
@@ -245,9 +252,3 @@ def _model_name(request: Any) -> str:
     if spec is None:
         spec = request.tasks[0].model_spec if getattr(request, "tasks", None) else None
     return "" if spec is None else spec.name
-
-
-def _host(peer: str) -> str:
-    """A client's address without its port: `ipv4:10.0.0.1:5000` is 10.0.0.1."""
-    kind, _, address = peer.partition(":")
-    return address.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else kind

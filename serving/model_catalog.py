@@ -57,10 +57,10 @@ class ModelCatalog:
                 self._start(store)
 
     def stop(self) -> None:
-        """Frees every model once its calls have ended."""
+        """Ends the calls that are still under way and frees every model."""
         with self._reloading:
             for store in self.stores.values():
-                self._stop(store)
+                self._stop(store, cancel=True)
             for thread in self._leaving:
                 thread.join()
 
@@ -141,6 +141,6 @@ class ModelCatalog:
         store.on_change = lambda _store: self.on_change()
         store.start()
 
-    def _stop(self, store: ModelStore) -> None:
+    def _stop(self, store: ModelStore, *, cancel: bool = False) -> None:
         store.on_change = lambda _store: None
-        store.stop()
+        store.stop(cancel=cancel)

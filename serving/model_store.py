@@ -66,8 +66,8 @@ class ModelStore:
         self._thread = threading.Thread(target=self._watch, name=f"versions of {self.name}", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Ends the watch and frees every version once its calls have ended."""
+    def stop(self, *, cancel: bool = False) -> None:
+        """Ends the watch and frees every version once its calls have ended; with `cancel` these end now."""
         self._stopping = True
         self._wake.set()
         if self._thread is not None:
@@ -76,6 +76,10 @@ class ModelStore:
             if version.state == AVAILABLE:
                 self._retire(version)
         with self._changed:
+            if cancel:
+                for version in self._versions.values():
+                    if version.calls and version.predictor is not None:
+                        version.predictor.cancel()
             self._changed.wait_for(lambda: all(version.calls == 0 for version in self._versions.values()))
         self._free_retired()
 

@@ -184,6 +184,10 @@ class Predictor:
             times.note(size, time.perf_counter() - started_s)
         return dict(zip(chosen, values, strict=True))
 
+    def cancel(self) -> None:
+        """Ends the calls under way, which are answered with CANCELLED, and those to come."""
+        self._session.close()
+
     def close(self) -> None:
         """Frees the model. No call may be under way or come later."""
         self._session.close()

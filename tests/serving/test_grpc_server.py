@@ -23,7 +23,7 @@ from tensorflow_serving.apis import (
 )
 from tiny_models import ITEMS, request
 
-from serving.grpc_server import truncated
+from serving.grpc_server import client_host, truncated
 
 TIMEOUT_S = 20
 
@@ -279,6 +279,14 @@ def test_open_streams_hold_no_thread_that_answers(server: Any, stub: Any) -> Non
         ended.set()
         for stream in [*streams, *watches]:
             stream.cancel()
+
+
+@pytest.mark.parametrize(
+    ("peer", "host"),
+    [("ipv4:10.0.0.1:50", "10.0.0.1"), ("ipv6:%5B::1%5D:50", "::1"), ("unix:/a:b", "unix"), ("unix:", "unix")],
+)
+def test_clients_are_known_by_their_address(peer: str, host: str) -> None:
+    assert client_host(peer) == host
 
 
 def test_health(channel: grpc.Channel) -> None:

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import numpy as np
 import pytest
+from tensorflow_serving.apis import prediction_service_pb2_grpc
 from tiny_models import request
 
 from serving import http_protocol
@@ -64,6 +66,22 @@ def test_a_connection_serves_request_after_request(server: Server) -> None:
         for _ in range(3):
             assert http.post(PREDICT, json={"instances": [1.0]}).json() == {"predictions": [2.5]}
             time.sleep(0.35)
+
+
+def test_a_call_without_end_does_not_keep_the_server_from_its_end(half_path: Path) -> None:
+    server = Server([ModelStore("half_plus_two", half_path)])
+    server.start()
+    made = request("half_plus_two", "loop", rounds=np.array([10**9]))
+    with grpc.insecure_channel(server.grpc_address) as channel:
+        future = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict.future(made)
+        end = time.monotonic() + TIMEOUT_S
+        while server._grpc._reception.admission.calls < 1:
+            assert time.monotonic() < end
+            time.sleep(0.001)
+        started_s = time.monotonic()
+        server.stop(grace_s=0.2)
+        assert time.monotonic() - started_s < TIMEOUT_S / 2
+        assert future.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
 
 
 def test_calls_under_way_end_when_the_server_does(half_path: Path) -> None:
