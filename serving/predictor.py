@@ -216,6 +216,9 @@ class Predictor:
             values = pywrap_tf_session.TF_SessionRun_wrapper(session, options, feeds, fetches, [], None)
         except tf.errors.OpError as error:
             raise ServingError(Code(error.error_code), error.message) from error
+        except UnicodeDecodeError as error:
+            # The graph's message quotes bytes from a request that are no text; its code is lost on the way.
+            raise ServingError(Code.INVALID_ARGUMENT, error.object.decode(errors="replace")) from error
         finally:
             if options is not None:
                 pywrap_tf_session.TF_DeleteBuffer(options)

@@ -16,7 +16,7 @@ from serving.tensors import DTYPES, TensorError, decode, encode
 CLIENTS_FAULT = {"INVALID_ARGUMENT", "FAILED_PRECONDITION", "NOT_FOUND", "OUT_OF_RANGE", "UNIMPLEMENTED"}
 # gRPC's own answer to what is no message at all.
 NO_MESSAGE = "Exception deserializing request!"
-SIGNATURES = ("", "two_outputs", "echo", "refuse", "recommend", "similar_items", "rank", "embed_items")
+SIGNATURES = ("", "two_outputs", "echo", "number", "refuse", "recommend", "similar_items", "rank", "embed_items")
 INPUTS = ("x", "z", "text", "user_id", "item_id", "k", "candidate_item_ids", "history_ages_days", "title", "price")
 FIELDS = sorted({dtype.field for dtype in DTYPES})
 
@@ -131,6 +131,15 @@ METHODS = (
 @fuzzed(300)
 def test_bytes(channel: grpc.Channel, method: str, body: bytes) -> None:
     check(send(channel, method, body), body.decode(errors="replace"))
+
+
+def test_bytes_that_an_error_of_the_graph_quotes(channel: grpc.Channel) -> None:
+    request = messages.PredictRequest()
+    request.model_spec.name, request.model_spec.signature_name = "half_plus_two", "number"
+    encode(np.array([b"\xff\xfe1"], object), request.inputs["text"])
+    code, message = send(channel, "PredictionService/Predict", request.SerializeToString())
+    assert code == "INVALID_ARGUMENT"
+    assert "could not correctly convert string: \ufffd\ufffd1" in message
 
 
 def test_the_server_answers_still(channel: grpc.Channel) -> None:

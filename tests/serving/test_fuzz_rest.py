@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 
 MODELS = ("half_plus_two", "shop")
 # All but `loop`, which does what it is asked to.
-SIGNATURES = ("", "serving_default", "two_outputs", "echo", "refuse", "recommend", "search", "similar_items", "rank")
+SIGNATURES = (
+    "",
+    "serving_default",
+    "two_outputs",
+    "echo",
+    "number",
+    "refuse",
+    "recommend",
+    "search",
+    "similar_items",
+    "rank",
+)
 INPUTS = ("x", "z", "text", "user_id", "query", "k", "item_id", "candidate_item_ids", "history_ages_days", "b64")
 CLIENTS_FAULT = {400, 404, 405, 411, 413, 414, 429, 431, 501}
 

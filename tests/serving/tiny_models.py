@@ -41,6 +41,10 @@ class HalfPlus(tf.Module):
     def echo(self, text: Any) -> Any:
         return {"text": text, "raw_bytes": text}
 
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def number(self, text: Any) -> Any:
+        return {"y": tf.strings.to_number(text)}
+
     @tf.function(input_signature=[tf.TensorSpec([None], tf.float32)])
     def refuse(self, x: Any) -> Any:
         with tf.control_dependencies([tf.debugging.assert_less(x, 0.0, message="m" * 2000)]):
@@ -51,7 +55,7 @@ def save_half_plus(folder: Path, constant: float = 2.0) -> None:
     """Saves a HalfPlus as one version."""
     module = HalfPlus(constant)
     signatures = {"serving_default": module.half_plus}
-    for name in ("two_outputs", "loop", "echo", "refuse"):
+    for name in ("two_outputs", "loop", "echo", "number", "refuse"):
         signatures[name] = getattr(module, name)
     tf.saved_model.save(module, str(folder), signatures=signatures)
 
