@@ -24,12 +24,21 @@ class Admission:
     Args:
       limits: how many calls at once, and how many a second of one client.
       tokens: client's name: its token; none lets everyone in.
+      on_load: told how many calls are at work or waiting, whenever that changes.
       clock: tells seconds that only grow.
     """
 
-    def __init__(self, limits: Limits, tokens: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        tokens: Mapping[str, str],
+        *,
+        on_load: Callable[[int], None] = lambda _calls: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._limits = limits
         self._digests = {name: _digest(token) for name, token in tokens.items()}
+        self._on_load = on_load
         self._clock = clock
         self._lock = threading.Lock()
         self._calls = 0
@@ -50,11 +59,13 @@ class Admission:
         """Counts a call that has come."""
         with self._lock:
             self._calls += 1
+            self._on_load(self._calls)
 
     def leave(self) -> None:
         """Counts a call that has ended."""
         with self._lock:
             self._calls -= 1
+            self._on_load(self._calls)
 
     def check_load(self) -> None:
         """Refuses a call that would only wait behind too many others.

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -100,18 +101,17 @@ class RestServer:
         return JSONResponse({"live": True})
 
     async def _ready(self, _request: Request) -> Response:
-        ready = self._is_ready()
-        stores = self._reception.service.catalog.stores.values()
-        return JSONResponse(
-            {"ready": ready, "models": {store.name: store.available() for store in stores}}, 200 if ready else 503
-        )
+        told: dict[str, Any] = {"ready": self._is_ready()}
+        if not self._reception.admission.knows_tokens:  # else strangers learn no more than they must
+            stores = self._reception.service.catalog.stores.values()
+            told["models"] = {store.name: store.available() for store in stores}
+        return JSONResponse(told, 200 if told["ready"] else 503)
 
     async def _metrics(self, request: Request) -> Response:
         try:
             self._reception.admission.client("", request.headers.get("authorization", ""))
         except ServingError as error:
             return _refusal(error)
-        self._reception.monitor.set_under_way(self._reception.admission.calls)
         return Response(self._reception.monitor.page(), media_type=CONTENT_TYPE)
 
     async def _answer(self, request: Request) -> Response:

@@ -67,7 +67,7 @@ class Server:
             self._log = _open_log(self.options, self.monitor)
             if self._log is not None:
                 opened.callback(self._log.close)
-            admission = Admission(self.options.limits, self.options.tokens)
+            admission = Admission(self.options.limits, self.options.tokens, on_load=self.monitor.set_under_way)
             reception = Reception(service, admission, self.monitor, self._log)
             self._grpc = GrpcServer(reception, host, grpc_port, self.options)
             opened.pop_all()

@@ -119,6 +119,7 @@ def test_half_copied_version_is_ignored_until_it_is_whole(store: ModelStore, ver
     eventually(lambda: any(status.version == 2 and status.state == END for status in store.statuses()))
     assert ask(store) == 1.5
     assert "does not load" in store.statuses()[0].message
+    assert str(store.base_path) not in store.statuses()[0].message  # clients read it
     shutil.copytree(versions / "2" / "variables", store.base_path / "2" / "variables")
     eventually(lambda: ask(store) == 2.5)
     assert store.statuses()[0].message == ""
