@@ -54,3 +54,12 @@ def endpoint(
         base_paths = {"half_plus_two": half_path, "shop": run_path / "serving/shop"}
         with stock_endpoint(tmp_path_factory.mktemp("stock"), base_paths) as found:
             yield found
+
+
+@pytest.fixture
+def embedded(endpoint: Endpoint, request: pytest.FixtureRequest) -> object:
+    """Our server, for tests of the suite that look inside it; they skip the stock one."""
+    server = request.getfixturevalue("server")
+    if endpoint != Endpoint.of(server):
+        pytest.skip("looks inside the embedded server")
+    return server

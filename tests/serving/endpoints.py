@@ -8,7 +8,8 @@ The stock server is found by an environment variable:
 A running one must serve the models of the tests. This writes them, with the models.config to start it with:
 
     python tests/serving/endpoints.py DIR
-    tensorflow_model_server --port=8500 --rest_api_port=8501 --model_config_file=DIR/models.config
+    tensorflow_model_server --port=8500 --rest_api_port=8501 --model_config_file=DIR/models.config \\
+        --monitoring_config_file=DIR/monitoring.config --enable_grpc_healthcheck_service=true
 """
 
 import contextlib
@@ -26,6 +27,7 @@ from serving.client import Client, GrpcTransport, ServingError
 BINARY = "AISLE_TEST_MODEL_SERVER"
 ADDRESS = "AISLE_TEST_SERVER_ADDRESS"
 START_S = 120.0
+MONITORING = 'prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }\n'
 MODELS = ("half_plus_two", "shop")
 
 
@@ -64,20 +66,27 @@ def stock_endpoint(folder: Path, base_paths: dict[str, Path]) -> Iterator[Endpoi
             yield endpoint
 
 
-def write_config(file: Path, base_paths: dict[str, Path]) -> None:
-    """Writes a model_config_file."""
+def write_configs(folder: Path, base_paths: dict[str, Path]) -> None:
+    """Writes models.config and monitoring.config."""
     models = "".join(
         f'  config {{ name: "{name}" base_path: "{path}" model_platform: "tensorflow" }}\n'
         for name, path in base_paths.items()
     )
-    file.write_text(f"model_config_list {{\n{models}}}\n", encoding="utf-8")
+    (folder / "models.config").write_text(f"model_config_list {{\n{models}}}\n", encoding="utf-8")
+    (folder / "monitoring.config").write_text(MONITORING, encoding="utf-8")
 
 
 @contextlib.contextmanager
 def _started(binary: str, folder: Path, base_paths: dict[str, Path]) -> Iterator[Endpoint]:
-    write_config(folder / "models.config", base_paths)
+    write_configs(folder, base_paths)
     grpc_port, rest_port = _free_ports()
-    words = [f"--port={grpc_port}", f"--rest_api_port={rest_port}", f"--model_config_file={folder / 'models.config'}"]
+    words = [
+        f"--port={grpc_port}",
+        f"--rest_api_port={rest_port}",
+        f"--model_config_file={folder / 'models.config'}",
+        f"--monitoring_config_file={folder / 'monitoring.config'}",
+        "--enable_grpc_healthcheck_service=true",
+    ]
     with (folder / "log.txt").open("wb") as log:
         process = subprocess.Popen([binary, *words], stdout=log, stderr=subprocess.STDOUT)
     endpoint = Endpoint(f"127.0.0.1:{grpc_port}", f"127.0.0.1:{rest_port}")
@@ -125,7 +134,7 @@ def main(folder: Path) -> None:
 
     save_half_plus(folder / "half_plus_two/1")
     save_shop(folder / "shop/3")
-    write_config(folder / "models.config", {name: folder / name for name in MODELS})
+    write_configs(folder, {name: folder / name for name in MODELS})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a client of TensorFlow Serving's gRPC API gets, asked with its own generated stubs."""
+"""What a client of TensorFlow Serving's gRPC API gets, asked with its own generated stubs; the stock server too."""
 
 import threading
 import time
@@ -29,8 +29,8 @@ TIMEOUT_S = 20
 
 
 @pytest.fixture(scope="module")
-def channel(server: Any) -> Iterator[grpc.Channel]:
-    with grpc.insecure_channel(server.grpc_address) as opened:
+def channel(endpoint: Any) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(endpoint.grpc_address) as opened:
         yield opened
 
 
@@ -169,21 +169,21 @@ def test_long_messages_are_truncated(stub: Any) -> None:
     assert truncated("x" * 1024) == "x" * 1024
 
 
-def test_deadline_bounds_the_run(stub: Any, server: Any) -> None:
+def test_deadline_bounds_the_run(stub: Any, embedded: Any) -> None:
     assert error_of(stub.Predict, half("loop", rounds=np.array([10**9])), 0.3)[0] == "DEADLINE_EXCEEDED"
     # The graph has stopped too: the server counts the call as ended.
     for _ in range(100):
-        if b'status="DEADLINE_EXCEEDED"' in server.monitor.page():
+        if b'status="DEADLINE_EXCEEDED"' in embedded.monitor.page():
             break
         time.sleep(0.05)
-    assert b'request_count{model_name="half_plus_two",status="DEADLINE_EXCEEDED"}' in server.monitor.page()
+    assert b'request_count{model_name="half_plus_two",status="DEADLINE_EXCEEDED"}' in embedded.monitor.page()
 
 
-def test_large_messages_pass(server: Any) -> None:
+def test_large_messages_pass(endpoint: Any) -> None:
     x = np.arange(1_200_000, dtype=np.float32)
     made = half()
     made.inputs["x"].CopyFrom(tf.make_tensor_proto(x))
-    with grpc.insecure_channel(server.grpc_address, options=[("grpc.max_receive_message_length", -1)]) as channel:
+    with grpc.insecure_channel(endpoint.grpc_address, options=[("grpc.max_receive_message_length", -1)]) as channel:
         response = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(made, timeout=TIMEOUT_S)
     assert len(response.outputs["y"].float_val) == len(x)
 
@@ -245,7 +245,7 @@ def test_a_reload_needs_a_list_of_models(models: Any) -> None:
 
 def test_other_methods_are_unimplemented(channel: grpc.Channel) -> None:
     call = channel.unary_unary("/tensorflow.serving.PredictionService/Guess")
-    assert error_of(call, b"") == ("UNIMPLEMENTED", "Method not found!")
+    assert error_of(call, b"")[0] == "UNIMPLEMENTED"
 
 
 def test_reflection_lists_the_services(channel: grpc.Channel) -> None:
@@ -256,14 +256,14 @@ def test_reflection_lists_the_services(channel: grpc.Channel) -> None:
     assert {"tensorflow.serving.PredictionService", "tensorflow.serving.ModelService", "grpc.health.v1.Health"} <= names
 
 
-def test_open_streams_hold_no_thread_that_answers(server: Any, stub: Any) -> None:
+def test_open_streams_hold_no_thread_that_answers(embedded: Any, stub: Any) -> None:
     ended = threading.Event()
 
     def silence() -> Iterator[Any]:
         ended.wait(TIMEOUT_S)
         yield from ()
 
-    with grpc.insecure_channel(server.grpc_address) as other:
+    with grpc.insecure_channel(embedded.grpc_address) as other:
         streams = [
             reflection_pb2_grpc.ServerReflectionStub(other).ServerReflectionInfo(silence(), timeout=TIMEOUT_S)
             for _ in range(30)

@@ -16,8 +16,8 @@ HALF = "/v1/models/half_plus_two"
 
 
 @pytest.fixture(scope="module")
-def http(server: Any) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"http://{server.rest_address}", timeout=20) as client:
+def http(endpoint: Any) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"http://{endpoint.rest_address}", timeout=20) as client:
         yield client
 
 
@@ -199,9 +199,9 @@ def test_status_and_metadata(http: httpx.Client) -> None:
     }
 
 
-def test_rest_and_grpc_answer_the_same(http: httpx.Client, server: Any) -> None:
+def test_rest_and_grpc_answer_the_same(http: httpx.Client, endpoint: Any) -> None:
     user_ids = np.array([b"anna", b"bert"], object)
-    with Client(GrpcTransport(server.grpc_address), model_name="shop") as client:
+    with Client(GrpcTransport(endpoint.grpc_address), model_name="shop") as client:
         taken = client.inputs("recommend")
         over_grpc = client.predict("recommend", {"user_id": user_ids})
     row = {"timestamp": 0, "k": 4, "max_price": 0.0, "boosts": [0.0]}
