@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 from serving.errors import Code, ServingError
 
 BYTES_SUFFIX = "_bytes"
+# float type: the digits after which each of its numbers is told from the next
+_DIGITS = {np.dtype(np.float32): 9, np.dtype(np.float64): 17}
+_NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+_WORDS = frozenset(_NOT_FINITE.values())
 
 
 def write_predictions(outputs: Mapping[str, NDArray[Any]], *, rows: bool) -> str:
@@ -45,17 +49,16 @@ def write_classes(result: Any) -> str:
     """Writes a ClassificationResult: `{"results": [[[label, score], ...], ...]}`, one list an Example."""
     lines = []
     for classification in result.classifications:
-        pairs = (
-            f"[{json.dumps(one.label, ensure_ascii=False)}, {_float(one.score)}]" for one in classification.classes
-        )
-        lines.append("[" + ", ".join(pairs) + "]")
+        scores = _decimals(np.array([one.score for one in classification.classes], np.float32))
+        labels = (json.dumps(one.label, ensure_ascii=False) for one in classification.classes)
+        lines.append("[" + ", ".join(f"[{label}, {score}]" for label, score in zip(labels, scores, strict=True)) + "]")
     return '{\n    "results": [' + ",\n        ".join(lines) + "]\n}"
 
 
 def write_numbers(result: Any) -> str:
     """Writes a RegressionResult: `{"results": [number, ...]}`, one an Example."""
-    numbers = ", ".join(_float(regression.value) for regression in result.regressions)
-    return f'{{\n    "results": [{numbers}]\n}}'
+    numbers = _decimals(np.array([regression.value for regression in result.regressions], np.float32))
+    return f'{{\n    "results": [{", ".join(numbers)}]\n}}'
 
 
 def _collapsed(parts: Mapping[str, str]) -> str:
@@ -79,18 +82,21 @@ def _row_count(outputs: Mapping[str, NDArray[Any]]) -> int:
 
 
 def _row_texts(alias: str, value: NDArray[Any]) -> list[str]:
-    texts = iter(_texts(alias, value))
-    return [_take(texts, value.shape[1:]) for _ in range(value.shape[0])]
+    return _bracketed(_texts(alias, value), value.shape, 1)
 
 
 def _nested(texts: Sequence[str], shape: Sequence[int]) -> str:
-    return _take(iter(texts), shape)
+    return _bracketed(texts, shape, 0)[0]
 
 
-def _take(texts: Iterator[str], shape: Sequence[int]) -> str:
-    if not shape:
-        return next(texts)
-    return "[" + ", ".join(_take(texts, shape[1:]) for _ in range(shape[0])) + "]"
+def _bracketed(texts: Sequence[str], shape: Sequence[int], outer: int) -> list[str]:
+    """Joins the texts of a tensor's numbers into lists, the innermost first, but leaves the `outer` first axes."""
+    joined = list(texts)
+    for axis in range(len(shape) - 1, outer - 1, -1):
+        width = shape[axis]
+        count = math.prod(shape[:axis])
+        joined = ["[" + ", ".join(joined[place * width : (place + 1) * width]) + "]" for place in range(count)]
+    return joined
 
 
 def _texts(alias: str, value: NDArray[Any]) -> list[str]:
@@ -102,25 +108,25 @@ def _texts(alias: str, value: NDArray[Any]) -> list[str]:
         return ["true" if element else "false" for element in flat.tolist()]
     if flat.dtype.kind in "iu":
         return [str(element) for element in flat.tolist()]
-    if flat.dtype == np.float32:
-        return [_float(element) for element in flat.tolist()]
-    if flat.dtype == np.float64:
-        return [_decimal(element, float, 17) for element in flat.tolist()]
+    if flat.dtype in _DIGITS:
+        return _decimals(flat)
     raise ServingError(Code.INVALID_ARGUMENT, f"Failed to write JSON value for tensor type: {flat.dtype}")
 
 
-def _float(value: float) -> str:
-    return _decimal(value, np.float32, 9)
-
-
-def _decimal(value: float, parse: Callable[[str], Any], digits: int) -> str:
+def _decimals(values: NDArray[Any]) -> list[str]:
     """Six digits if they read back as the same number, else all that the type needs; whole numbers get `.0`."""
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    text = f"{value:g}"
-    if parse(text) != value:
-        text = f"{value:.{digits}g}"
-    return text if "." in text or "e" in text else text + ".0"
+    if not values.size:
+        return []
+    numbers = values.tolist()
+    texts = [f"{number:g}" for number in numbers]
+    with np.errstate(over="ignore"):
+        same = np.array(texts).astype(np.float64).astype(values.dtype) == values
+    digits = _DIGITS[values.dtype]
+    for place in np.flatnonzero(~same).tolist():
+        texts[place] = f"{numbers[place]:.{digits}g}"
+    for place in np.flatnonzero(~np.isfinite(values)).tolist():
+        texts[place] = _NOT_FINITE[texts[place]]
+    return [text if "." in text or "e" in text or text in _WORDS else text + ".0" for text in texts]
 
 
 def _base64_text(value: bytes) -> str:
