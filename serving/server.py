@@ -67,8 +67,8 @@ class Server:
             self._log = _open_log(self.options, self.monitor)
             if self._log is not None:
                 opened.callback(self._log.close)
-            admission = Admission(self.options.limits, self.options.tokens, on_load=self.monitor.set_under_way)
-            reception = Reception(service, admission, self.monitor, self._log)
+            self._admission = Admission(self.options.limits, self.options.tokens, on_load=self.monitor.set_under_way)
+            reception = Reception(service, self._admission, self.monitor, self._log)
             self._grpc = GrpcServer(reception, host, grpc_port, self.options)
             opened.pop_all()
         self.grpc_port = self._grpc.port
@@ -92,6 +92,11 @@ class Server:
     def stores(self) -> Sequence[ModelStore]:
         """The models served now."""
         return list(self.catalog.stores.values())
+
+    @property
+    def calls_under_way(self) -> int:
+        """How many calls are at work or waiting, over both APIs."""
+        return self._admission.calls
 
     def ready(self) -> bool:
         """Returns whether every model answers, warmed up, and new calls are welcome."""

@@ -108,7 +108,7 @@ def test_calls_beyond_the_limit_are_shed_at_once(half_path: Path) -> None:
     with serving(half_path, limits=limits, grpc_threads=1) as (server, stub, http):
         slow = half("loop", rounds=np.array([10**9]))
         futures = [stub.Predict.future(slow, timeout=3) for _ in range(2)]
-        until(lambda: server._grpc._reception.admission.calls == 2)
+        until(lambda: server.calls_under_way == 2)
         started = time.monotonic()
         error = refused(lambda: stub.Predict(half(), timeout=TIMEOUT_S))
         response = http.post(PREDICT, json=ONE)

@@ -75,7 +75,7 @@ def test_a_call_without_end_does_not_keep_the_server_from_its_end(half_path: Pat
     with grpc.insecure_channel(server.grpc_address) as channel:
         future = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict.future(made)
         end = time.monotonic() + TIMEOUT_S
-        while server._grpc._reception.admission.calls < 1:
+        while server.calls_under_way < 1:
             assert time.monotonic() < end
             time.sleep(0.001)
         started_s = time.monotonic()
@@ -102,7 +102,7 @@ def test_calls_under_way_end_when_the_server_does(half_path: Path) -> None:
     for thread in threads:
         thread.start()
     end = time.monotonic() + TIMEOUT_S
-    while server._grpc._reception.admission.calls < 2:
+    while server.calls_under_way < 2:
         assert time.monotonic() < end
         time.sleep(0.001)
     server.stop()
