@@ -46,5 +46,5 @@ _TOWERS = (
     "gate.metric",
 )
 TUNING = (*_TOWERS, "tuner")
-TRAINING = (*_TOWERS, "ranking", "serving")
+TRAINING = (*_TOWERS, "ranking", "search", "serving")
 EVALUATION = (*TRAINING, "gate")

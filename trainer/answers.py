@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,7 @@ class Answers(tf.Module):
         banned: tf.Tensor | None = None,
         known: tf.Tensor | None = None,
         silent: tf.Tensor | None = None,
+        fused: Callable[[ExactIndex], tf.Tensor] | None = None,
     ) -> Tensors:
         """Answers the k best items of each row.
 
@@ -73,6 +74,7 @@ class Answers(tf.Module):
           banned: [batch] int64, one more row that must not be answered; negative bans nothing.
           known: bool [batch], which rows get an answer at all; None means all.
           silent: bool [batch], which rows are answered by popularity; None means none.
+          fused: scores all items, [batch, items], in place of the towers alone.
 
         Returns:
           The outputs of a signature that answers items, K = min(max(k), items) of them.
@@ -82,7 +84,7 @@ class Answers(tf.Module):
         """
         selection = Selection.read(inputs, self._index.size)
         weights = self._boosts.weights(inputs)
-        towers = self._index.scores(queries)
+        towers = self._index.scores(queries) if fused is None else fused(self._index)
         evidence = self._look(request, towers)
         scores = self._spoken_for(towers, inputs, silent)
         allowed = boosted(tf.where(self._filters.allowed(inputs, banned), scores, -np.inf), weights)

@@ -20,6 +20,7 @@ from pipeline.config import Config
 from trainer import contract
 from trainer.catalogue import Catalogue
 from trainer.heads.head import LearnedHead
+from trainer.lexical.texts import read_item_texts
 from trainer.ranking_stage import RankingStage
 from trainer.request_reader import Towers
 from trainer.rules.attributes import read_attributes
@@ -95,6 +96,7 @@ def _served_model(
 ) -> ServedModel:
     end = ends["learned_before" if learned.refitted else "stopped_before"]
     ids, truth_events = learned.catalogue.ids, config.split.truth_events
+    by_words = config.features.query and config.search.words
     return ServedModel(
         config,
         model=learned.model,
@@ -106,6 +108,7 @@ def _served_model(
         item_transform_graph=graphs[1],
         stage=learned.stage,
         heads=learned.heads,
+        texts=read_item_texts(tables_dir, ids, config.search) if by_words else None,
     )
 
 

@@ -17,6 +17,8 @@ from trainer.answers import Answers
 from trainer.catalogue import Catalogue
 from trainer.heads.head import LearnedHead
 from trainer.index import ExactIndex, row_table
+from trainer.lexical.search import WordSearch
+from trainer.lexical.texts import ItemTexts
 from trainer.ranking_stage import RankingStage
 from trainer.request_reader import RequestReader, Tensors, TextReader, Towers, Transform, numbers
 from trainer.rules.attributes import ItemAttributes
@@ -37,6 +39,7 @@ class ServedModel(tf.Module):
       item_transform_graph: the same for items.
       stage: scores the candidates of `recommend` and `rank` again; None leaves them as the towers score them.
       heads: what `rank` answers beside the scores, by name.
+      texts: of the items, for `search` by words; None leaves it to the towers.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class ServedModel(tf.Module):
         item_transform_graph: str,
         stage: RankingStage | None = None,
         heads: Mapping[str, LearnedHead] | None = None,
+        texts: ItemTexts | None = None,
     ) -> None:
         super().__init__(name="aisle")
         if len(catalogue) != len(item_vectors):
@@ -76,6 +80,7 @@ class ServedModel(tf.Module):
         self._answers = Answers(
             catalogue, attributes, index=self.index, rows=self._rows, popularity=popularity, stage=stage
         )
+        self._words = None if texts is None else WordSearch(config.search, texts)
         self.filterable, self.heads = attributes.known, dict(heads or {})
         # No signature answers these two; the evaluation compares the items of a list by them.
         self.item_ids, self.item_vectors = self._answers.ids, self.index.vectors
@@ -87,8 +92,19 @@ class ServedModel(tf.Module):
 
     def search(self, inputs: Tensors) -> Tensors:
         """Answers `search`: words say what is wanted, so the ranking stage stays out."""
-        request = self._requests.read(inputs)
-        return self._answers.best(request.queries, inputs, silent=self._requests.silent(request))
+        words = self._words
+        if words is None:
+            request = self._requests.read(inputs)
+            return self._answers.best(request.queries, inputs, silent=self._requests.silent(request))
+        typed = inputs[schema.RAW_QUERY]
+        query = words.read(typed)
+        request = self._requests.read({**inputs, schema.RAW_QUERY: query.texts})
+        return self._answers.best(
+            request.queries,
+            inputs,
+            silent=self._requests.silent(request),
+            fused=lambda index: words.fused(query, typed, request.queries, index),
+        )
 
     def similar_items(self, inputs: Tensors) -> Tensors:
         """Answers `similar_items`: nothing for an unknown item, and never the item itself."""

@@ -19,6 +19,7 @@ from pipeline.config.model import (
     TrainingConfig,
 )
 from pipeline.config.ranking import CandidatesConfig, RankingConfig
+from pipeline.config.search import SearchConfig
 from pipeline.config.tables import CleaningRule, SplitConfig, TableConfig, TablesConfig
 from pipeline.config.tuner import TunerConfig
 
@@ -36,6 +37,7 @@ __all__ = [
     "ModelConfig",
     "RankingConfig",
     "RunnerConfig",
+    "SearchConfig",
     "ServingConfig",
     "SplitConfig",
     "TableConfig",

@@ -9,6 +9,7 @@ import pydantic
 from pipeline import schema
 from pipeline.config.gate import GateConfig
 from pipeline.config.ranking import RankingConfig
+from pipeline.config.search import SearchConfig
 from pipeline.config.tables import Section, SplitConfig, TablesConfig
 from pipeline.config.tuner import TunerConfig
 
@@ -161,6 +162,7 @@ class Config(Section):
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     ranking: RankingConfig = RankingConfig()
+    search: SearchConfig = SearchConfig()
     gate: GateConfig = GateConfig()
     tuner: TunerConfig = TunerConfig()
     serving: ServingConfig = ServingConfig()

@@ -19,6 +19,7 @@ from serving.op_gate import check_ops
 from trainer.contract import signature_contracts
 from trainer.encoders.text import load_encoder
 from trainer.exported_model import ExportedModel
+from trainer.lexical.texts import read_item_texts
 from trainer.models.two_tower import TwoTower
 from trainer.rules.attributes import read_attributes
 from trainer.rules.fallback import read_popularity
@@ -197,4 +198,5 @@ def _served(shop: ServedShop, config: Any, model: TwoTower, vectors: np.ndarray)
         item_vectors=vectors,
         event_transform_graph=shop.event_graph,
         item_transform_graph=shop.item_graph,
+        texts=read_item_texts(str(shop.tables), shop.catalogue.ids, config.search),
     )

@@ -194,14 +194,6 @@ def test_each_row_gets_its_own_k(exported: ExportedModel) -> None:
         exported.ask("recommend", {"user_id": ["a", "b", "c"], "k": [3, 3]})
 
 
-def test_search_is_recommend_with_words(exported: ExportedModel) -> None:
-    asked = {"user_id": ["u1", ""], "query": ["green rose", "knife"], "timestamp": [9]}
-    found, recommended = exported.ask("search", asked), exported.ask("recommend", asked)
-    np.testing.assert_array_equal(found["item_ids"], recommended["item_ids"])
-    anonymous = exported.ask("search", {"query": ["green rose"], "timestamp": [9]})
-    assert not np.array_equal(anonymous["scores"][0], found["scores"][0])
-
-
 def test_similar_items_are_the_nearest_others(served_shop: ServedShop, exported: ExportedModel) -> None:
     vectors = served_shop.item_vectors
     answers = exported.ask("similar_items", {"item_id": ["i00005", "unknown", "i00047"], "k": [47]})

@@ -1,0 +1,60 @@
+"""The served signature `search` finds words, names and misspelt words."""
+
+import numpy as np
+import pytest
+
+from trainer.exported_model import ExportedModel
+
+ODD = [
+    "",
+    "x",
+    "a" * 10_000,
+    "😀👟",
+    "красная роза",
+    "靴",
+    "<b>red</b> <script>lamp</script>",
+    '12" "size 10"',
+    "\0\n",
+    "%s ' OR 1=1",
+]
+
+
+def _ids(answers: dict[str, np.ndarray], line: int = 0) -> list[str]:
+    return [each.decode() for each in answers["item_ids"][line]]
+
+
+def test_search_reads_words_and_who_asks(exported: ExportedModel) -> None:
+    asked = {"user_id": ["u1", ""], "query": ["green rose", "knife"], "timestamp": [9], "k": [3]}
+    found, anonymous = exported.ask("search", asked), exported.ask("search", {**asked, "user_id": ["", ""]})
+    for answers in (found, anonymous):
+        titles = [[title.decode() for title in line] for line in answers["titles"]]
+        assert all(title.startswith("green rose") for title in titles[0])
+        assert all("knife" in title for title in titles[1])
+    assert not np.array_equal(anonymous["scores"][0], found["scores"][0])
+    np.testing.assert_allclose(anonymous["scores"][1], found["scores"][1], rtol=0, atol=1e-5)
+
+
+def test_search_for_an_item_id_finds_it(exported: ExportedModel) -> None:
+    answers = exported.ask("search", {"query": ["I00017", " i00030 "], "timestamp": [9], "k": [1]})
+    assert [_ids(answers, line) for line in range(2)] == [["i00017"], ["i00030"]]
+
+
+def test_search_without_words_is_recommend(exported: ExportedModel) -> None:
+    asked = {"user_id": ["u1", ""], "query": ["", " "], "timestamp": [9], "country": ["GB", "GB"]}
+    found, recommended = exported.ask("search", asked), exported.ask("recommend", asked)
+    np.testing.assert_array_equal(found["item_ids"], recommended["item_ids"])
+
+
+def test_misspelt_words_find_what_was_meant(exported: ExportedModel) -> None:
+    asked = {"query": ["green lampp", "gren lamp", "green lamp"], "timestamp": [9], "k": [5]}
+    answers = exported.ask("search", asked)
+    assert _ids(answers, 0) == _ids(answers, 1) == _ids(answers, 2)
+
+
+@pytest.mark.parametrize("query", ODD)
+def test_odd_queries_are_answered(exported: ExportedModel, query: str) -> None:
+    answers = exported.ask("search", {"query": [query, "red lamp"], "timestamp": [9], "k": [4]})
+    assert np.isfinite(answers["scores"]).all()
+    assert len({*_ids(answers)} - {""}) == 4
+    alone = exported.ask("search", {"query": ["red lamp"], "timestamp": [9], "k": [4]})
+    assert _ids(answers, 1) == _ids(alone)

@@ -1,0 +1,87 @@
+"""Which keys speak for which items and how much: ragged constants that the graph gathers from and adds up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import bm25s
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+Rows = npt.NDArray[np.int64]
+
+
+class Postings(tf.Module):
+    """The items of each key, with weights.
+
+    Args:
+      splits: int [keys + 1]: key i has the entries from splits[i] to splits[i + 1].
+      rows: int [entries], items.
+      weights: float [entries].
+      items: size of the catalogue.
+      name: of the variables.
+    """
+
+    def __init__(
+        self, splits: npt.ArrayLike, rows: npt.ArrayLike, weights: npt.ArrayLike, *, items: int, name: str
+    ) -> None:
+        super().__init__(name=name)
+        self._items = items
+        # A last key without items stands for whatever is not known.
+        ends = np.asarray(splits, np.int64)
+        self._unknown = len(ends) - 1
+        self._splits = tf.Variable(np.append(ends, ends[-1:]), trainable=False, name="splits")
+        self._rows = tf.Variable(np.asarray(rows, np.int32), trainable=False, name="rows")
+        self._weights = tf.Variable(np.asarray(weights, np.float32), trainable=False, name="weights")
+
+    def scores(self, keys: tf.RaggedTensor) -> tf.Tensor:
+        """Adds up what the keys of each line say; a key that comes twice counts twice.
+
+        Args:
+          keys: int64 [batch, (keys)], negative for an unknown one.
+
+        Returns:
+          float32 [batch, items].
+        """
+        batch = keys.nrows(out_type=tf.int64)
+        known = tf.where(keys.flat_values >= 0, keys.flat_values, self._unknown)
+        starts, ends = tf.gather(self._splits, known), tf.gather(self._splits, known + 1)
+        entries = tf.ragged.range(starts, ends).flat_values
+        lines = tf.repeat(keys.value_rowids(), ends - starts)
+        cells = lines * self._items + tf.cast(tf.gather(self._rows, entries), tf.int64)
+        summed = tf.math.unsorted_segment_sum(tf.gather(self._weights, entries), cells, batch * self._items)
+        return tf.reshape(summed, tf.stack([batch, self._items]))
+
+
+def bm25_postings(documents: Sequence[Rows], keys: int, *, k1: float, b: float, name: str) -> Postings:
+    """Weighs words by BM25, as Lucene does (Robertson et al., Okapi at TREC-3, 1994).
+
+    Args:
+      documents: for each item its words as keys, repeated as they are.
+      keys: how many there are.
+      k1: how soon a word that comes again stops counting.
+      b: how much long texts count less.
+      name: of the variables.
+    """
+    if not any(len(each) for each in documents):
+        return Postings(np.zeros(keys + 1), [], [], items=len(documents), name=name)
+    index = bm25s.BM25(method="lucene", k1=k1, b=b)
+    vocabulary = {str(key): key for key in range(keys)}
+    index.index(([each.tolist() for each in documents], vocabulary), show_progress=False)
+    found = index.scores
+    return Postings(found["indptr"], found["indices"], found["data"], items=len(documents), name=name)
+
+
+def plain_postings(pairs: Sequence[tuple[int, int]], keys: int, *, items: int, name: str) -> Postings:
+    """Makes postings of weight 1.
+
+    Args:
+      pairs: (key, item), each once.
+      keys: how many there are.
+      items: size of the catalogue.
+      name: of the variables.
+    """
+    table = np.array(sorted(pairs), np.int64).reshape(-1, 2)
+    splits = np.searchsorted(table[:, 0], np.arange(keys + 1))
+    return Postings(splits, table[:, 1], np.ones(len(table)), items=items, name=name)
