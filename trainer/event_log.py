@@ -40,6 +40,7 @@ class EventLog:
     """
 
     def __init__(self, tables_dir: str, item_ids: Sequence[str], *, end: int, event_types: Sequence[str]) -> None:
+        self.tables_dir = tables_dir
         self.item_ids = item_ids
         self.end = end
         self._files = sorted(Path(tables_dir, "events").glob("bucket-*.parquet"))

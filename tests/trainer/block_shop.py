@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from shop_tables import DAY, case, write_cases
+from shop_tables import DAY, case, write_cases, write_items
 
 from trainer.cases import Cases, read_cases
 from trainer.event_log import EventLog
@@ -42,6 +42,7 @@ def block_shop(folder: Path, seed: int = 0) -> tuple[EventLog, Cases]:
         known = {"seen_item_ids": list(ITEMS[seen]), "seen_counts": counts.tolist()} if bought else {}
         rows.append(case(user_id=f"u{user}", warm=bool(bought), truth=truth, **known))
     _write_events(folder, events)
+    write_items(folder, [{"item_id": item, "title": f"thing {row}"} for row, item in enumerate(ITEMS)])
     write_cases(folder, test=[*rows, case(truth=[ITEMS[0]])])
     return EventLog(str(folder), ITEMS, end=END, event_types=("purchase",)), read_cases(str(folder), ITEMS)[1]
 

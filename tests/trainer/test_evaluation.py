@@ -51,7 +51,7 @@ def _expected(exported: ExportedModel, requests: Sequence[dict[str, Any]], exclu
         lists = ("history_item_ids", "history_event_types", "history_ages_days")
         inputs = {name: [request[name] or [""]] for name in lists[:2]} | {lists[2]: [request[lists[2]] or [0.0]]}
         inputs |= {name: [request[name]] for name in ("user_id", "timestamp", "query", "country")}
-        answers = exported.ask("recommend", {**inputs, "k": [ITEMS]})
+        answers = exported.ask(request["task"], {**inputs, "k": [ITEMS]})
         kept = [each.decode() for each in answers["item_ids"][0] if each.decode() not in gone]
         run += [ir_measures.ScoredDoc(str(line), item, float(-place)) for place, item in enumerate(kept)]
         qrels += [ir_measures.Qrel(str(line), item, 1) for item in request["truth"] if item not in gone]

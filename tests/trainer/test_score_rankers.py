@@ -18,7 +18,7 @@ from trainer.baselines.score_ranker import seen_matrix
 from trainer.cases import Cases
 from trainer.event_log import EventLog
 
-PERSONAL = [name for name in RANKERS if "popular" not in name]
+PERSONAL = [name for name in RANKERS if "popular" not in name and name != "bm25"]
 LEARNED = [name for name in PERSONAL if name != "own_frequency"]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from trainer.baselines.als import Als
+from trainer.baselines.bm25 import Bm25
 from trainer.baselines.bpr import Bpr
 from trainer.baselines.ease import Ease
 from trainer.baselines.ease_frequency import EaseFrequency
@@ -23,6 +24,7 @@ _ALL: tuple[type[Ranker], ...] = (
     Als,
     Bpr,
     Trees,
+    Bm25,
 )
 RANKERS: dict[str, type[Ranker]] = {each.name: each for each in _ALL}
 #: those that cost next to nothing, so that every report has them

@@ -17,6 +17,7 @@ from trainer.evaluation.items import Items
 from trainer.evaluation.measurement import Measurement, metric_names
 from trainer.evaluation.predecessor import UNUSABLE, Predecessor, unusable
 from trainer.evaluation.questions import Question, make_questions
+from trainer.evaluation.searches import search_slices, zero_result_rates
 from trainer.evaluation.slices import make_slices
 from trainer.exported_model import ExportedModel
 from trainer.gate import LAST_BLESSED, MODEL, SEARCHES, WARM, gate_table, run_checks
@@ -100,6 +101,10 @@ class Contest:
             if name == WARM:
                 parts = make_slices(question.cases, self.items, shop.tables_dir, shop.start)
                 tables[name]["slices"] = [measurement.slice(part, ranked) for part in parts]
+            if name == SEARCHES:
+                parts = search_slices(question.cases)
+                tables[name]["slices"] = [measurement.slice(part, ranked) for part in parts]
+                tables[name]["zero_results"] = zero_result_rates(ranked)
         return tables
 
     def verdict(self, tables: dict[str, Any], window: str) -> dict[str, Any]:

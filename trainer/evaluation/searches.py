@@ -1,0 +1,54 @@
+"""What the report says of searches beside the tables' numbers: slices of queries, and how often nothing was found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.cases import Cases
+from trainer.evaluation.slices import Slice
+
+_LONG = 4  # words from which on queries are one band
+_NUMBER = re.compile(r"\d")
+_NOT = re.compile(r"\b(?:without|no|not|non)\b", re.IGNORECASE)
+
+
+def search_slices(cases: Cases) -> list[Slice]:
+    """Cuts searches by how many words they have, and by what kind of words; each kind of slice holds every case once.
+
+    Args:
+      cases: searches.
+    """
+    queries = [query or "" for query in cases.table["query"].to_pylist()]
+    return [
+        *_by(cases, "words of the query", [_length(query) for query in queries]),
+        *_by(cases, "class of the query", [_class(query) for query in queries]),
+    ]
+
+
+def zero_result_rates(ranked: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, float]:
+    """Says for each ranker which share of the searches, [cases, depth] rows, it answered with no item at all."""
+    return {name: float((rows < 0).all(axis=1).mean()) for name, rows in ranked.items()}
+
+
+def _length(query: str) -> str:
+    count = max(1, len(query.split()))
+    return f"{count}" if count < _LONG else f"{_LONG} or more"
+
+
+def _class(query: str) -> str:
+    if _NUMBER.search(query):
+        return "with a number"
+    return "says what not" if _NOT.search(query) else "words only"
+
+
+def _by(cases: Cases, by: str, labels: list[str]) -> list[Slice]:
+    names = np.array(labels)
+    found = []
+    for name in sorted(set(labels)) if len(set(labels)) > 1 else []:
+        keep = names == name
+        found.append(Slice(by, name, keep, [cases.truth[place] for place in np.flatnonzero(keep)]))
+    return found
