@@ -46,6 +46,7 @@ class ModelCatalog:
         self._make_store = make_store
         self._labels_ahead = labels_ahead
         self._started = False
+        self._was_ready = False
         self._reloading = threading.Lock()
         self._leaving: list[threading.Thread] = []
 
@@ -65,8 +66,13 @@ class ModelCatalog:
                 thread.join()
 
     def ready(self) -> bool:
-        """Returns whether there are models and each has a version that answers, warmed up."""
-        return bool(self.stores) and all(store.available() for store in self.stores.values())
+        """Returns whether each model has had a version that answers, warmed up, and some have one now.
+
+        So a model that comes later and does not load takes no clients from the others.
+        """
+        answering = [bool(store.available()) for store in self.stores.values()]
+        self._was_ready = self._was_ready or (bool(answering) and all(answering))
+        return self._was_ready and any(answering)
 
     def reload(self, models: Sequence[ModelSettings]) -> None:
         """Serves exactly these models from now on. Versions that stay wanted go on answering meanwhile.

@@ -122,6 +122,19 @@ def test_models_come_and_go(channel: grpc.Channel, base_path: Path, finished: Pa
     assert error_of(lambda: ask(channel)) == ("NOT_FOUND", "Servable not found for request: Latest(m)")
 
 
+def test_a_model_that_does_not_load_takes_no_clients_from_the_others(
+    server: Any, channel: grpc.Channel, base_path: Path, tmp_path: Path
+) -> None:
+    assert server.ready()
+    (tmp_path / "empty").mkdir()
+    reload(channel, ModelSettings("m", base_path), ModelSettings("later", tmp_path / "empty"))
+    assert server.ready()
+    assert ask(channel) == 3.0
+    assert not ModelCatalog([server.catalog.stores["m"], server.catalog.stores["later"]]).ready()
+    reload(channel, ModelSettings("later", tmp_path / "empty"))
+    assert not server.ready()
+
+
 CONFIG_ERRORS = {
     "twice": ('config { name: "a" base_path: "/a" } config { name: "a" base_path: "/b" }', "Illegal to list model a"),
     "no name": ('config { base_path: "/a" }', "has no name"),
