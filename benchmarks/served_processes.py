@@ -36,8 +36,15 @@ class Served:
 
     def resident_mib(self) -> float:
         """Returns the memory that its processes hold, MiB."""
+        return sum(each.memory_info().rss for each in self._processes()) / 2**20
+
+    def processor_s(self) -> float:
+        """Returns the processor time that its processes have taken, seconds: other load does not change that much."""
+        return sum(sum(each.cpu_times()[:2]) for each in self._processes())
+
+    def _processes(self) -> list[psutil.Process]:
         process = psutil.Process(self.pid)
-        return sum(each.memory_info().rss for each in [process, *process.children(recursive=True)]) / 2**20
+        return [process, *process.children(recursive=True)]
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ from rich.table import Table
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from benchmarks import served_models, serving_rivals, serving_swaps
-from benchmarks.served_processes import aisle
+from benchmarks.served_processes import Served, aisle
 from benchmarks.serving_load import Load, measure, write_requests
 from benchmarks.serving_overhead import measure_overhead
 from benchmarks.serving_table import Measured
@@ -53,12 +53,14 @@ class Bench:
     rounds: int
     seconds: float
 
-    def loads(self, address: str, requests: Path, *, clients: int, rate: float = 0.0) -> Load:
-        """Measures some rounds of a load; the median of each number."""
-        rounds = [
-            measure(address, requests, clients=clients, seconds=self.seconds, rate=rate) for _ in range(self.rounds)
-        ]
-        return median(rounds)
+    def loads(self, server: Served, requests: Path, *, clients: int, rate: float = 0.0) -> tuple[Load, float]:
+        """Measures some rounds of a load; the median of each number, and the server's processor time a call, ms."""
+        rounds, costs = [], []
+        for _ in range(self.rounds):
+            began_s = server.processor_s()
+            rounds.append(measure(server.grpc, requests, clients=clients, seconds=self.seconds, rate=rate))
+            costs.append((server.processor_s() - began_s) / max(1, rounds[-1].answered) * 1000)
+        return median(rounds), statistics.median(costs)
 
     def half(self) -> Path:
         """Returns the base path of half_plus_two."""
@@ -74,6 +76,7 @@ def median(rounds: Sequence[Load]) -> Load:
         statistics.median(each.calls_per_s for each in rounds),
         statistics.median(each.p50_ms for each in rounds),
         statistics.median(each.p99_ms for each in rounds),
+        sum(each.answered for each in rounds),
         sum(each.failed for each in rounds),
     )
 
@@ -95,8 +98,12 @@ def half(bench: Bench) -> list[Measured]:
     found = []
     for clients, workers, least in ((1, 1, 1500.0), (8, 2, 3000.0)):
         with aisle(bench.half(), "--model-name", served_models.HALF, "--workers", str(workers)) as server:
-            load = bench.loads(server.grpc, requests, clients=clients)
-        found.append(Measured(f"half_plus_two, {clients} clients, {workers} workers", load.calls_per_s, "/s", least))
+            load, cost = bench.loads(server, requests, clients=clients)
+        name = f"half_plus_two, {clients} clients, {workers} workers"
+        found += [
+            Measured(name, load.calls_per_s, "/s", least),
+            Measured(f"{name}: server's processor time a call", cost, "ms"),
+        ]
     return found
 
 
@@ -110,9 +117,13 @@ def ranked(bench: Bench) -> list[Measured]:
     found = []
     for clients, workers, least in ((1, 1, None), (8, 2, 400.0)):
         with aisle(base, "--workers", str(workers)) as server:
-            load = bench.loads(server.grpc, requests, clients=clients)
+            load, cost = bench.loads(server, requests, clients=clients)
         name = f"recommend with ranking, {clients} clients, {workers} workers"
-        found += [Measured(name, load.calls_per_s, "/s", least), Measured(f"{name}, p99", load.p99_ms, "ms")]
+        found += [
+            Measured(name, load.calls_per_s, "/s", least),
+            Measured(f"{name}: p99", load.p99_ms, "ms"),
+            Measured(f"{name}: server's processor time a call", cost, "ms"),
+        ]
     return found
 
 
@@ -126,13 +137,14 @@ def catalogues(bench: Bench) -> list[Measured]:
         requests = write_requests(bench.folder / f"{items}.calls", calls)
         name = f"recommend, {items:,} items"
         with aisle(base) as server:
-            load = bench.loads(server.grpc, requests, clients=8 if rate else 1, rate=rate)
+            load, cost = bench.loads(server, requests, clients=8 if rate else 1, rate=rate)
             memory = server.resident_mib() / 1024
         if rate:
             found.append(Measured(f"{name} at {rate:g}/s, p99", load.p99_ms, "ms", most=60.0))
         else:
             found.append(Measured(f"{name}, p50", load.p50_ms, "ms", most=150.0))
             found.append(Measured(f"{name}, memory", memory, "GiB", most=2.0))
+        found.append(Measured(f"{name}: server's processor time a call", cost, "ms"))
         if load.failed:
             found.append(Measured(f"{name}, failed calls", load.failed, "", most=0.0))
     return found

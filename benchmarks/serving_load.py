@@ -42,12 +42,14 @@ class Load:
       calls_per_s: answered.
       p50_ms: the median of how long they took.
       p99_ms: what one in a hundred took longer than.
-      failed: calls without an answer.
+      answered: calls with an answer, those of the warm-up among them.
+      failed: calls without one.
     """
 
     calls_per_s: float
     p50_ms: float
     p99_ms: float
+    answered: int
     failed: int
 
 
@@ -98,15 +100,16 @@ def _one_client(address: str, calls: Sequence[bytes], seconds: float) -> Load:
     taken: list[float] = []
     with grpc.insecure_channel(address, options=_OWN_CONNECTION) as channel:
         ask = channel.unary_unary(METHOD)
-        start = time.perf_counter()
+        start, answered = time.perf_counter(), 0
         for call in itertools.cycle(calls):
             began = time.perf_counter()
             if began - start > _WARM_S + seconds:
                 break
             ask(call, timeout=_DEADLINE_S)
+            answered += 1
             if began - start > _WARM_S:
                 taken.append(time.perf_counter() - began)
-    return _load(taken, seconds, 0)
+    return load_of(taken, seconds, answered, 0)
 
 
 async def _clients(arguments: argparse.Namespace, calls: Sequence[bytes]) -> Load:
@@ -124,7 +127,7 @@ async def _clients(arguments: argparse.Namespace, calls: Sequence[bytes]) -> Loa
     await (run.at_rate(asks, arguments.rate) if arguments.rate else run.in_turn(asks))
     for close in closes:
         await close()
-    return _load(run.taken, arguments.seconds, run.failed)
+    return load_of(run.taken, arguments.seconds, run.answered, run.failed)
 
 
 def _over_grpc(channel: grpc.aio.Channel) -> Ask:
@@ -142,7 +145,7 @@ class Run:
 
     def __init__(self, seconds: float, calls: Iterator[bytes]) -> None:
         self.taken: list[float] = []
-        self.failed = 0
+        self.answered = self.failed = 0
         self._calls = calls
         self._start = time.perf_counter() + _WARM_S
         self._end = self._start + seconds
@@ -174,6 +177,7 @@ class Run:
         except (grpc.aio.AioRpcError, OSError, ValueError):
             self.failed += 1
             return
+        self.answered += 1
         if began > self._start:
             self.taken.append(time.perf_counter() - began)
 
@@ -207,11 +211,12 @@ class RestConnection:
         await self._writer.wait_closed()
 
 
-def _load(taken: Sequence[float], seconds: float, failed: int) -> Load:
+def load_of(taken: Sequence[float], seconds: float, answered: int, failed: int) -> Load:
+    """Sums up what calls took, seconds each, that came in a span of so many seconds."""
     if not taken:
-        return Load(0.0, float("inf"), float("inf"), failed)
+        return Load(0.0, float("inf"), float("inf"), answered, failed)
     p50, p99 = np.percentile(taken, [50, 99]) * 1000
-    return Load(len(taken) / seconds, float(p50), float(p99), failed)
+    return Load(len(taken) / seconds, float(p50), float(p99), answered, failed)
 
 
 if __name__ == "__main__":

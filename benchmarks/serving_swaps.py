@@ -12,7 +12,7 @@ import grpc
 import numpy as np
 
 from benchmarks.served_models import HALF, half_request, save_half
-from benchmarks.served_processes import Served, aisle
+from benchmarks.served_processes import aisle
 from benchmarks.serving_load import METHOD
 from benchmarks.serving_table import Measured
 from serving import messages
@@ -22,7 +22,7 @@ SWAPS, CLIENTS = 50, 4
 # Versions are told apart by what they add.
 _CONSTANTS = (2.0, 3.0)
 _INPUTS = np.array([1.0, 2.0, 5.0])
-_STEADY_S, _TAKE_OVER_S = 3.0, 30.0
+_STEADY_S, _TAKE_OVER_S, _FREED_S = 3.0, 30.0, 0.3
 
 
 @dataclass
@@ -54,8 +54,10 @@ def measure_swaps(folder: Path, swaps: int = SWAPS) -> list[Measured]:
             client.start()
         try:
             time.sleep(_STEADY_S)
-            steady, memory = len(seen.calls), []
-            spans = [_swap(folder, base, version, server, seen, memory) for version in range(2, 2 + swaps)]
+            steady, memory, spans = len(seen.calls), [], []
+            for version in range(2, 2 + swaps):
+                spans.append(_swap(folder, base, version, seen))
+                memory.append(server.resident_mib())
         finally:
             stop.set()
             for client in clients:
@@ -87,9 +89,8 @@ def _push(folder: Path, base: Path, version: int) -> None:
     partial.rename(base / str(version))
 
 
-def _swap(
-    folder: Path, base: Path, version: int, server: Served, seen: Seen, memory: list[float]
-) -> tuple[float, float]:
+def _swap(folder: Path, base: Path, version: int, seen: Seen) -> tuple[float, float]:
+    """Pushes a version and takes away the one before it; returns when that began and when it was over."""
     start = time.perf_counter()
     _push(folder, base, version)
     while seen.newest < version:
@@ -97,8 +98,7 @@ def _swap(
             raise SystemExit(f"version {version} has not taken over in {_TAKE_OVER_S:g} s")
         time.sleep(0.02)
     shutil.rmtree(base / str(version - 1))
-    time.sleep(0.3)  # the one before is freed
-    memory.append(server.resident_mib())
+    time.sleep(_FREED_S)
     return start, time.perf_counter()
 
 
