@@ -4,14 +4,20 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
+from certificates import Authority
 from slow_servers import SlowServer
 
 from serving.async_client import AsyncClient, AsyncGrpcTransport
 from serving.client import Client, Code, GrpcTransport, ServingError
+from serving.model_store import ModelStore
+from serving.options import ServerOptions, TlsKeys
+from serving.server import Server
 
 
 @pytest.fixture
@@ -111,3 +117,40 @@ def test_a_cancelled_flight_says_so() -> None:
         with pytest.raises(ServingError, match="CANCELLED: the call was cancelled"):
             flight.result()
         transport.close()
+
+
+def test_mutual_tls_and_tokens_for_both_clients(half_path: Path) -> None:
+    authority = Authority()
+    own, theirs = authority.sign("server"), authority.sign("client")
+    tls = TlsKeys(own.key, own.certificate, client_ca=authority.certificate, verify_clients=True)
+    known = grpc.ssl_channel_credentials(
+        authority.certificate.encode(), theirs.key.encode(), theirs.certificate.encode()
+    )
+    inputs = {"x": np.ones(1, np.float32)}
+
+    async def ask(address: str) -> Any:
+        transport = AsyncGrpcTransport(address, credentials=known, token="t")
+        async with AsyncClient(transport, model_name="half_plus_two") as client:
+            return await client.predict("", inputs)
+
+    options = ServerOptions(tls=tls, tokens={"shop": "t"})
+    with Server([ModelStore("half_plus_two", half_path)], rest_port=None, options=options) as server:
+        address = f"localhost:{server.grpc_port}"
+        assert asyncio.run(ask(address))["y"].tolist() == [2.5]
+        for credentials, token, code in (
+            (known, "t", None),
+            (known, "u", Code.UNAUTHENTICATED),
+            (grpc.ssl_channel_credentials(authority.certificate.encode()), "t", Code.UNAVAILABLE),
+            (None, "t", Code.UNAVAILABLE),
+        ):
+            transport = GrpcTransport(address, credentials=credentials, token=token)
+            with Client(transport, model_name="half_plus_two", retries=0, deadline_s=5) as client:
+                assert _code(client, inputs) == code
+
+
+def _code(client: Client, inputs: dict[str, Any]) -> Code | None:
+    try:
+        client.predict("", inputs)
+    except ServingError as error:
+        return error.code
+    return None
