@@ -113,7 +113,8 @@ def _one_client(address: str, calls: Sequence[bytes], seconds: float) -> Load:
 
 
 async def _clients(arguments: argparse.Namespace, calls: Sequence[bytes]) -> Load:
-    asks, closes = [], []
+    asks: list[Ask] = []
+    closes: list[Callable[[], Awaitable[None]]] = []
     for _ in range(arguments.clients):
         if arguments.rest:
             connection = await RestConnection.open(arguments.address, arguments.rest)
