@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from serving.border import LoopBorder
 from serving.errors import ServingError
@@ -20,17 +21,20 @@ class ConfigWatch:
 
     Args:
       catalog: the models to keep so.
-      read: reads the configuration; None where there is none now.
+      file: where it lies; it is read when this file is another one than before, or there no more.
+      read: reads it; None where there is none now.
       poll_s: pause between two looks; 0 looks until one was taken over.
     """
 
     def __init__(
-        self, catalog: ModelCatalog, read: Callable[[], Sequence[ModelSettings] | None], poll_s: float
+        self, catalog: ModelCatalog, file: Path, read: Callable[[], Sequence[ModelSettings] | None], poll_s: float
     ) -> None:
         self._catalog = catalog
+        self._file = file
         self._read = read
         self._poll_s = poll_s
-        self._taken: Sequence[ModelSettings] | None = None
+        # What a client has told the server meanwhile may be what the file says, or not: only the file's changes count.
+        self._taken: tuple[int, ...] | None = None
         self._said = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="configuration", daemon=True)
@@ -49,10 +53,12 @@ class ConfigWatch:
     def look(self) -> bool:
         """Reads the configuration and takes over what is new; returns whether it now holds."""
         try:
-            wanted = self._read()
-            if wanted is not None and wanted != self._taken:
-                self._catalog.reload(wanted)
-                self._taken = wanted
+            now = self._stamp()
+            if now != self._taken:
+                wanted = self._read()
+                if wanted is not None:
+                    self._catalog.reload(wanted)
+                self._taken = now
         except (OSError, ServingError) as error:
             if str(error) != self._said:
                 LOG.error("the configuration is not taken over, what was served goes on: %s", error)
@@ -60,6 +66,14 @@ class ConfigWatch:
             return False
         self._said = ""
         return True
+
+    def _stamp(self) -> tuple[int, ...]:
+        """Returns what tells this file from the one before; () where there is none."""
+        try:
+            status = self._file.stat()
+        except FileNotFoundError:
+            return ()
+        return status.st_ino, status.st_mtime_ns, status.st_size
 
     def _run(self) -> None:
         border = LoopBorder("the watch of the configuration")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serving.model_config import ModelSettings, read_config, settings_beside, write_config
+from serving.model_config import CONFIG_BESIDE, ModelSettings, read_config, settings_beside, write_config
 from serving.options import ServerOptions
 
 if TYPE_CHECKING:
@@ -51,6 +51,14 @@ class Deployment:
     threads: int = 0
     warm: bool = True
     labels_ahead: bool = False
+
+    @property
+    def source(self) -> Path:
+        """The file that says which models shall be served; with one model there may be none."""
+        if self.config_file is not None:
+            return self.config_file
+        assert self.model is not None
+        return self.model.base_path / CONFIG_BESIDE
 
     def models(self) -> Sequence[ModelSettings]:
         """Reads which models shall be served now.
@@ -107,9 +115,9 @@ def running(deployment: Deployment) -> Iterator[Server]:
         catalog=catalog,
         on_reload=deployment.tell,
     )
-    watches = [ConfigWatch(catalog, deployment.models, deployment.config_poll_s)]
+    watches = [ConfigWatch(catalog, deployment.source, deployment.models, deployment.config_poll_s)]
     if deployment.shared_config is not None:
-        watches.append(ConfigWatch(catalog, deployment.told, SHARED_POLL_S))
+        watches.append(ConfigWatch(catalog, deployment.shared_config, deployment.told, SHARED_POLL_S))
     with server, contextlib.ExitStack() as ending:
         for watch in watches:
             watch.start()

@@ -91,22 +91,38 @@ def _change(
     token: str,
     as_json: bool,
 ) -> None:
-    from serving.model_config import write_config
     from serving.promotion import PromotionError
 
     file, models = _read(target, model_name)
     old = _chosen(models, model_name, target)
     try:
         new = change(old, _on_disk(old))
-        models = [new if settings is old else settings for settings in models]
-        if server is not None:
-            tell(server, token, models)
-        write_config(file, models)
+        changed = [new if settings is old else settings for settings in models]
+        _write(file, changed, lambda: None if server is None else tell(server, token, changed))
     except PromotionError as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"{file}: cannot be written: {error.strerror}") from error
     _show([_described(new, server, token)], as_json=as_json)
+
+
+def _write(file: Path, models: Sequence[ModelSettings], agree: Callable[[], None]) -> None:
+    """Writes a configuration, and what was there before if nobody agrees to it.
+
+    It is written first: a server that looks at the file must not find the one before once it was told of this one.
+    """
+    from serving.model_config import write_config
+
+    before = file.read_bytes() if file.exists() else None
+    write_config(file, models)
+    try:
+        agree()
+    except click.ClickException:
+        if before is None:
+            file.unlink()
+        else:
+            file.write_bytes(before)
+        raise
 
 
 def _read(target: Path, model_name: str | None) -> tuple[Path, Sequence[ModelSettings]]:
