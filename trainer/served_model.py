@@ -17,6 +17,7 @@ from trainer.answers import Answers
 from trainer.catalogue import Catalogue
 from trainer.heads.head import LearnedHead
 from trainer.index import ExactIndex, row_table
+from trainer.lexical.fusion import Fusion
 from trainer.lexical.search import WordSearch
 from trainer.lexical.texts import ItemTexts
 from trainer.ranking_stage import RankingStage
@@ -81,6 +82,7 @@ class ServedModel(tf.Module):
             catalogue, attributes, index=self.index, rows=self._rows, popularity=popularity, stage=stage
         )
         self._words = None if texts is None else WordSearch(config.search, texts)
+        self._fusion = Fusion(config.search)
         self.filterable, self.heads = attributes.known, dict(heads or {})
         # No signature answers these two; the evaluation compares the items of a list by them.
         self.item_ids, self.item_vectors = self._answers.ids, self.index.vectors
@@ -99,11 +101,12 @@ class ServedModel(tf.Module):
         typed = inputs[schema.RAW_QUERY]
         query = words.read(typed)
         request = self._requests.read({**inputs, schema.RAW_QUERY: query.texts})
+        found, silent = words.find(query, typed), self._requests.silent(request)
         return self._answers.best(
             request.queries,
             inputs,
-            silent=self._requests.silent(request),
-            fused=lambda index: words.fused(query, typed, request.queries, index),
+            silent=silent,
+            fused=lambda index: self._fusion.scores(found, request.queries, index),
         )
 
     def similar_items(self, inputs: Tensors) -> Tensors:

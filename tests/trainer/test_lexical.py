@@ -15,6 +15,7 @@ from shop_tables import write_items
 
 from pipeline.config import SearchConfig
 from trainer.index import ExactIndex
+from trainer.lexical.fusion import Fusion
 from trainer.lexical.search import WordSearch
 from trainer.lexical.spelling import Spelling
 from trainer.lexical.texts import ItemTexts, read_item_texts
@@ -58,8 +59,12 @@ def _rank(search: WordSearch, query: str, seed: int = 0) -> list[str]:
     generator = np.random.default_rng(seed)
     index = ExactIndex(_unit(generator.normal(size=(len(ITEMS), DIMENSION))))
     typed = tf.constant([query])
-    scores = search.fused(search.read(typed), typed, tf.constant(_unit(generator.normal(size=(1, DIMENSION)))), index)
+    scores = _fused(search, typed, tf.constant(_unit(generator.normal(size=(1, DIMENSION)))), index)
     return [ITEMS[row][0] for row in np.argsort(-scores.numpy()[0], kind="stable")]
+
+
+def _fused(search: WordSearch, typed: tf.Tensor, vectors: tf.Tensor, index: ExactIndex) -> tf.Tensor:
+    return Fusion(SearchConfig()).scores(search.find(search.read(typed), typed), vectors, index)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
@@ -180,8 +185,7 @@ def test_what_names_an_item_wins(search: WordSearch, query: str, first: set[str]
 
 def test_words_that_stand_apart_are_no_phrase(search: WordSearch) -> None:
     query = search.read(tf.constant(["red shoe horn", "red horn", "shoe zzzz"]))
-    [scores] = search.document_scores(query)
-    found = search._phrases.found(query.stems, scores).numpy()  # what `fused` adds up
+    found = search.find(query, tf.constant(["", "", ""])).named.numpy()
     assert found.sum(axis=1).tolist() == [1, 0, 0]
     assert found[0, 5]
 
@@ -223,10 +227,10 @@ def test_without_words_the_towers_decide(search: WordSearch) -> None:
     index = ExactIndex(_unit(np.random.default_rng(0).normal(size=(len(ITEMS), DIMENSION))))
     vectors = tf.constant(_unit(np.random.default_rng(1).normal(size=(3, DIMENSION))))
     typed = tf.constant(["", "😀", "red shoes"])
-    scores = search.fused(search.read(typed), typed, vectors, index).numpy()
+    scores = _fused(search, typed, vectors, index).numpy()
     np.testing.assert_allclose(scores[:2], index.scores(vectors)[:2], rtol=0, atol=1e-6)
     assert not np.allclose(scores[2], index.scores(vectors)[2], atol=1e-2)
-    alone = search.fused(search.read(typed[2:]), typed[2:], vectors[2:], index).numpy()
+    alone = _fused(search, typed[2:], vectors[2:], index).numpy()
     np.testing.assert_allclose(scores[2], alone[0], rtol=0, atol=1e-6)
 
 

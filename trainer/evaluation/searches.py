@@ -24,8 +24,8 @@ def search_slices(cases: Cases) -> list[Slice]:
     """
     queries = [query or "" for query in cases.table["query"].to_pylist()]
     return [
-        *_by(cases, "words of the query", [_length(query) for query in queries]),
-        *_by(cases, "class of the query", [_class(query) for query in queries]),
+        *_by(cases, "words of the query", [query_length(query) for query in queries]),
+        *_by(cases, "class of the query", [query_class(query) for query in queries]),
     ]
 
 
@@ -34,12 +34,14 @@ def zero_result_rates(ranked: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, 
     return {name: float((rows < 0).all(axis=1).mean()) for name, rows in ranked.items()}
 
 
-def _length(query: str) -> str:
+def query_length(query: str) -> str:
+    """Names the band of a query by its number of words."""
     count = max(1, len(query.split()))
     return f"{count}" if count < _LONG else f"{_LONG} or more"
 
 
-def _class(query: str) -> str:
+def query_class(query: str) -> str:
+    """Names the class of a query: whether it has a number, or says what is not wanted."""
     if _NUMBER.search(query):
         return "with a number"
     return "says what not" if _NOT.search(query) else "words only"

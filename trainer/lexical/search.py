@@ -1,4 +1,4 @@
-"""Search by words and by meaning: one score for each item."""
+"""Search by words: what of the items a query speaks of."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.config import SearchConfig
-from trainer.index import ExactIndex, best
 from trainer.lexical.exact import ExactKeys, Phrases
+from trainer.lexical.fusion import Found
 from trainer.lexical.postings import bm25_postings
 from trainer.lexical.spelling import Spelling
 from trainer.lexical.texts import ItemTexts
@@ -32,16 +32,15 @@ class Query(NamedTuple):
 
 
 class WordSearch(tf.Module):
-    """Looks queries up in the items' texts, and joins that with what the towers say.
+    """Looks queries up in the items' texts.
 
     Args:
-      config: the weights.
+      config: how words are read and weighed.
       texts: of the items.
     """
 
     def __init__(self, config: SearchConfig, texts: ItemTexts) -> None:
         super().__init__(name="word_search")
-        self._config = config
         vocabulary, columns = split_columns(texts.columns, config)
         nothing = [np.zeros(0, np.int64)] * len(texts.ids)
         self._table = WordTable(vocabulary)
@@ -76,41 +75,18 @@ class WordSearch(tf.Module):
         """Answers BM25 of each text, float32 [batch, items] each."""
         return [each.scores(query.stems) for each in self._documents]
 
-    def fused(self, query: Query, typed: tf.Tensor, vectors: tf.Tensor, index: ExactIndex) -> tf.Tensor:
-        """Scores all items.
+    def find(self, query: Query, typed: tf.Tensor) -> Found:
+        """Looks queries up.
 
         Args:
           query: the words.
           typed: string [batch], what was typed, for names that are no words.
-          vectors: [batch, dim], what the towers make of the requests.
-          index: the items' vectors.
-
-        Returns:
-          float32 [batch, items]; between -1 and 1, and more where the query names an item.
         """
-        config, towers = self._config, index.scores(vectors)
         documents = self.document_scores(query)
-        by_words = sum(_of_best(scores) for scores in documents) / len(documents)
-        scores = _weighed(by_words, towers, config.words_weight)
-        if config.feedback_items:
-            again = index.scores(self._drawn(vectors, scores, index))
-            scores = _weighed(by_words, again, config.words_weight)
         named = self._exact.found(shortened(typed)) | self._phrases.found(query.stems, documents[0])
-        scores += tf.where(named, config.exact_bonus, 0.0)
-        # Where nothing was typed, the towers know as much as ever.
-        return tf.where(
-            (query.stems.row_lengths() > 0)[:, tf.newaxis] | tf.reduce_any(named, axis=1, keepdims=True), scores, towers
-        )
-
-    def _drawn(self, vectors: tf.Tensor, scores: tf.Tensor, index: ExactIndex) -> tf.Tensor:
-        """Draws queries [batch, dim] towards the best items (Rocchio, Relevance feedback, 1971)."""
-        rows = best(scores, tf.minimum(self._config.feedback_items, index.size))
-        mean = tf.reduce_mean(tf.gather(index.vectors, tf.maximum(rows, 0)), axis=1)
-        return tf.math.l2_normalize(vectors + self._config.feedback_weight * mean, axis=1)
-
-
-def _weighed(by_words: tf.Tensor, by_meaning: tf.Tensor, weight: float) -> tf.Tensor:
-    return weight * by_words + (1.0 - weight) * by_meaning
+        by_words = sum(_of_best(scores) for scores in documents) / len(documents)
+        says = (query.stems.row_lengths() > 0) | tf.reduce_any(named, axis=1)
+        return Found(by_words, named, says)
 
 
 def _of_best(scores: tf.Tensor) -> tf.Tensor:
