@@ -13,6 +13,7 @@ import pytest
 from serving.async_client import AsyncClient
 from serving.client import Client, Code, GrpcTransport, ServingError
 from serving.model_store import ModelStore
+from serving.options import Limits, ServerOptions
 from serving.server import Server
 
 
@@ -126,3 +127,14 @@ def test_a_server_that_comes_back_is_found(half_path: Path) -> None:
         waiting.join()
     client.close()
     assert answers == [[2.5]]
+
+
+def test_a_client_beyond_its_rate_waits_as_long_as_it_is_told(half_path: Path) -> None:
+    options = ServerOptions(limits=Limits(calls_per_s=10.0, burst=1))
+    with Server([ModelStore("half_plus_two", half_path)], rest_port=None, options=options) as server:
+        transport = GrpcTransport(server.grpc_address)
+        with Client(transport, model_name="half_plus_two", backoff_s=0.001, deadline_s=30) as client:
+            started_s = time.monotonic()
+            for _ in range(5):
+                assert client.predict("", {"x": np.ones(1, np.float32)})["y"].tolist() == [2.5]
+            assert time.monotonic() - started_s > 0.35
