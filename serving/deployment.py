@@ -14,6 +14,7 @@ from serving.model_config import CONFIG_BESIDE, ModelSettings, read_config, sett
 from serving.options import ServerOptions
 
 if TYPE_CHECKING:
+    from serving.model_catalog import ModelCatalog
     from serving.model_store import ModelStore
     from serving.server import Server
 
@@ -98,7 +99,6 @@ def running(deployment: Deployment) -> Iterator[Server]:
     """
     from serving.config_watch import ConfigWatch
     from serving.model_catalog import ModelCatalog
-    from serving.server import Server
 
     _allow_many_connections()
     models = deployment.models()
@@ -107,18 +107,15 @@ def running(deployment: Deployment) -> Iterator[Server]:
         make_store=lambda settings: _store(deployment, settings),
         labels_ahead=deployment.labels_ahead,
     )
-    server = Server(
-        host=deployment.host,
-        grpc_port=deployment.grpc_port,
-        rest_port=deployment.rest_port,
-        options=deployment.options,
-        catalog=catalog,
-        on_reload=deployment.tell,
-    )
     watches = [ConfigWatch(catalog, deployment.source, deployment.models, deployment.config_poll_s)]
     if deployment.shared_config is not None:
         watches.append(ConfigWatch(catalog, deployment.shared_config, deployment.told, SHARED_POLL_S))
-    with server, contextlib.ExitStack() as ending:
+    if deployment.options.share_port:
+        # Who listens on a shared port is asked at once, whatever it has loaded.
+        catalog.start()
+        for watch in watches:
+            watch.look()
+    with _server(deployment, catalog) as server, contextlib.ExitStack() as ending:
         for watch in watches:
             watch.start()
             ending.callback(watch.stop)
@@ -133,6 +130,19 @@ def describe(server: Server) -> dict[str, Any]:
         if store.available()
     ]
     return {**models[0], "grpc": server.grpc_address, "rest": server.rest_address, "models": models}
+
+
+def _server(deployment: Deployment, catalog: ModelCatalog) -> Server:
+    from serving.server import Server
+
+    return Server(
+        host=deployment.host,
+        grpc_port=deployment.grpc_port,
+        rest_port=deployment.rest_port,
+        options=deployment.options,
+        catalog=catalog,
+        on_reload=deployment.tell,
+    )
 
 
 def _store(deployment: Deployment, settings: ModelSettings) -> ModelStore:

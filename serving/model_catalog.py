@@ -51,8 +51,10 @@ class ModelCatalog:
         self._leaving: list[threading.Thread] = []
 
     def start(self) -> None:
-        """Loads what is there; from now on new versions are loaded in the background."""
+        """Loads what is there; from now on new versions are loaded in the background. A second time it does nothing."""
         with self._reloading:
+            if self._started:
+                return
             self._started = True
             for store in self.stores.values():
                 self._start(store)
