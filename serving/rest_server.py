@@ -42,6 +42,7 @@ HTTP_STATUS: Mapping[Code, int] = {
     Code.UNAUTHENTICATED: 401,
 }
 _METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]
+LOADING_RETRY_S = 1.0
 LIVE_PATH, READY_PATH = "/livez", "/readyz"
 
 
@@ -63,6 +64,7 @@ class RestServer:
         self._options = options
         self._is_ready = is_ready
         self._listener = listener
+        self._open = False
         routes = [
             Route(LIVE_PATH, self._live, methods=["GET"]),
             Route(READY_PATH, self._ready, methods=["GET"]),
@@ -84,10 +86,14 @@ class RestServer:
         )
 
     def start(self) -> None:
-        """Begins to answer."""
+        """Begins to answer the probes; calls are told to come again."""
         self._thread.start()
         while not self._server.started and self._thread.is_alive():
             time.sleep(0.005)
+
+    def open(self) -> None:
+        """Begins to answer calls."""
+        self._open = True
 
     def stop(self, grace_s: float) -> None:
         """Takes no new requests, lets those under way end for `grace_s`, then closes."""
@@ -123,6 +129,8 @@ class RestServer:
             call.request_id = self._reception.request_id(request.headers.get(REQUEST_ID, ""))
         admission = self._reception.admission
         try:
+            if not self._open:
+                raise ServingError(Code.UNAVAILABLE, "the server loads its models; try again", LOADING_RETRY_S)
             admission.check_load()
             body = await self._body(request)
             # A call counts once it is there: whoever sends slowly takes nobody's place.

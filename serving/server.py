@@ -107,11 +107,13 @@ class Server:
         # A collection after a swap would go through all of TensorFlow's objects, and nobody is answered meanwhile.
         gc.freeze()
         if self._rest is not None:
-            self._rest.start()  # whoever asks already meanwhile is told that no model is ready
+            self._rest.start()
         self.catalog.on_change = self._update_health
         self.catalog.start()
         self._update_health()
         self._grpc.start()
+        if self._rest is not None:
+            self._rest.open()
 
     def stop(self, grace_s: float = GRACE_S) -> None:
         """Says that it is not ready, takes no new calls, lets those under way end for `grace_s`, frees the models."""

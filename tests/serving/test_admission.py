@@ -231,6 +231,8 @@ def test_a_server_is_ready_after_warm_up_and_until_it_ends(half_path: Path) -> N
     assert httpx.get(ready).status_code == 503
     assert httpx.get(ready).json() == {"ready": False, "models": {"half_plus_two": []}}
     assert httpx.get(f"http://{server.rest_address}/livez").status_code == 200
+    early = httpx.post(f"http://{server.rest_address}{PREDICT}", json=ONE)
+    assert (early.status_code, early.json()) == (503, {"error": "the server loads its models; try again"})
     go_on.set()
     starting.join()
     assert httpx.get(ready).json() == {"ready": True, "models": {"half_plus_two": [1]}}
