@@ -82,11 +82,9 @@ class Answers(tf.Module):
         Raises:
           tf.errors.InvalidArgumentError: in the graph, naming the input that is out of its limits.
         """
-        selection = Selection.read(inputs, self._index.size)
-        weights = self._boosts.weights(inputs)
+        selection, weights = Selection.read(inputs, self._index.size), self._boosts.weights(inputs)
         towers = self._index.scores(queries) if fused is None else fused(self._index)
-        evidence = self._look(request, towers)
-        scores = self._spoken_for(towers, inputs, silent)
+        evidence, scores = self._look(request, towers), self._spoken_for(towers, inputs, silent)
         allowed = boosted(tf.where(self._filters.allowed(inputs, banned), scores, -np.inf), weights)
         # Equal scores keep the order in which they come: the catalogue's.
         rows = tf.sort(self._candidates(evidence, allowed, selection), axis=1)

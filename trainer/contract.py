@@ -83,8 +83,10 @@ def signature_contracts(
     optional_user = Port(user.name, user.dtype, 1, user.meaning, "")
     moment, filters = _moment_ports(config), _filter_ports(columns)
     answer = (*_answer_ports(config, columns), *filters)
-    query = Port(schema.RAW_QUERY, "string", 1, "the words that the visitor typed")
-    optional_query = (Port(query.name, "string", 1, query.meaning, ""),) if config.features.query else ()
+    query = Port(schema.RAW_QUERY, "string", 1, "what the visitor typed: words, item id, model number, brand")
+    optional_query = (
+        (Port(query.name, "string", 1, "the words that the visitor typed", ""),) if config.features.query else ()
+    )
     ranked = _ranked_ports()
     item = Port(schema.RAW_ITEM_ID, "string", 1, "the item that others shall resemble")
     candidates = Port(CANDIDATES, "string", 2, 'the items to score; "" pads')

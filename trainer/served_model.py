@@ -17,7 +17,6 @@ from trainer.answers import Answers
 from trainer.catalogue import Catalogue
 from trainer.heads.head import LearnedHead
 from trainer.index import ExactIndex, row_table
-from trainer.lexical.fusion import Fusion
 from trainer.lexical.search import WordSearch
 from trainer.lexical.texts import ItemTexts
 from trainer.ranking_stage import RankingStage
@@ -59,16 +58,14 @@ class ServedModel(tf.Module):
         texts: ItemTexts | None = None,
     ) -> None:
         super().__init__(name="aisle")
-        if len(catalogue) != len(item_vectors):
-            raise ValueError(f"expected one vector for each of {len(catalogue.ids)} items, got {len(item_vectors)}")
+        _check_sizes(catalogue, item_vectors)
         # The Keras model stays out of the saved object, as only what the signatures call is served: its weights
         # are named here, and what its methods need beyond them (a module from TensorFlow Hub).
         self._weights = [variable.value for variable in model.variables]
         self._text_module = getattr(model.encoder, "module", None)
         self._item_vectors, self._reads_item_texts = model.item_vectors, bool(config.features.item.text)
         self._transform_events, self._transform_items = _layer(event_transform_graph), _layer(item_transform_graph)
-        self._rows = row_table(catalogue.ids)
-        self.index = ExactIndex(item_vectors)
+        self._rows, self.index = row_table(catalogue.ids), ExactIndex(item_vectors)
         self._texts = TextReader(config, model)
         self._requests = RequestReader(
             config,
@@ -82,7 +79,6 @@ class ServedModel(tf.Module):
             catalogue, attributes, index=self.index, rows=self._rows, popularity=popularity, stage=stage
         )
         self._words = None if texts is None else WordSearch(config.search, texts)
-        self._fusion = Fusion(config.search)
         self.filterable, self.heads = attributes.known, dict(heads or {})
         # No signature answers these two; the evaluation compares the items of a list by them.
         self.item_ids, self.item_vectors = self._answers.ids, self.index.vectors
@@ -106,7 +102,7 @@ class ServedModel(tf.Module):
             request.queries,
             inputs,
             silent=silent,
-            fused=lambda index: self._fusion.scores(found, request.queries, index),
+            fused=lambda index: words.fusion.scores(found, request.queries, index),
         )
 
     def similar_items(self, inputs: Tensors) -> Tensors:
@@ -138,6 +134,11 @@ class ServedModel(tf.Module):
     def transform_request(self, inputs: Tensors) -> Tensors:
         """Computes the transformed features of requests, by the transform graph of the training events."""
         return self._requests.transform(inputs)
+
+
+def _check_sizes(catalogue: Catalogue, item_vectors: npt.NDArray[np.float32]) -> None:
+    if len(catalogue) != len(item_vectors):
+        raise ValueError(f"expected one vector for each of {len(catalogue.ids)} items, got {len(item_vectors)}")
 
 
 def _layer(graph: str) -> Transform:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from pipeline.config import SearchConfig
 from trainer.lexical.exact import ExactKeys, Phrases
-from trainer.lexical.fusion import Found
+from trainer.lexical.fusion import Found, Fusion
 from trainer.lexical.postings import bm25_postings
 from trainer.lexical.spelling import Spelling
 from trainer.lexical.texts import ItemTexts
@@ -41,6 +41,7 @@ class WordSearch(tf.Module):
 
     def __init__(self, config: SearchConfig, texts: ItemTexts) -> None:
         super().__init__(name="word_search")
+        self.fusion = Fusion(config)
         vocabulary, columns = split_columns(texts.columns, config)
         nothing = [np.zeros(0, np.int64)] * len(texts.ids)
         self._table = WordTable(vocabulary)
