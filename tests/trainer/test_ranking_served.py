@@ -76,7 +76,8 @@ def expected_scores(shop: ServedShop, stage: TwoStage) -> np.ndarray:
     """Scores by the path of the training: every item is a candidate here, [cases, items]."""
     lists = training_of(shop)._lists(PastWindow(cases_table(), towers_of(shop)))
     assert np.diff(lists.starts).tolist() == [ITEMS] * CUSTOMERS
-    odds = np.mean([network(lists.features).numpy() for network in stage._networks], axis=0)
+    bins = stage._bins(lists.features.T)
+    odds = np.mean([network(bins).numpy() for network in stage._networks], axis=0)
     return odds.reshape(CUSTOMERS, ITEMS)
 
 

@@ -115,9 +115,13 @@ class RankingNetwork(keras.Model):
 
     def call(self, values: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Computes log-odds, [n, features] to [n]."""
+        return self.of_bins(self.bins(tf.transpose(values)), training=training)
+
+    def of_bins(self, bins: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Computes log-odds of what `bins` has made of the values, [features, n, BINS + 1] to [n]."""
         # Features first: then each feature's bins meet its weights in one product, and nothing large is turned around.
         weights = tf.concat([self.vectors, tf.expand_dims(self.linear, -1)], axis=-1)
-        read = tf.matmul(self.bins(tf.transpose(values)), weights)
+        read = tf.matmul(bins, weights)
         vectors = tf.transpose(read[..., :-1], [1, 0, 2]) + self.offsets
         total = tf.reduce_sum(read[..., -1], axis=0) + self.bias + _factorisation(vectors)
         start = tf.reshape(vectors, [-1, vectors.shape[1] * vectors.shape[2]])

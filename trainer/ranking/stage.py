@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from pipeline.config import Config
@@ -49,7 +50,10 @@ class TwoStage(tf.Module):
 
     Args:
       lookout: finds and describes.
-      networks: their log-odds are averaged.
+      networks: their log-odds are averaged. They have learned from the same lists, so they read the same bins.
+
+    Raises:
+      ValueError: if they read different ones.
     """
 
     def __init__(self, lookout: Lookout, networks: Sequence[RankingNetwork]) -> None:
@@ -57,7 +61,13 @@ class TwoStage(tf.Module):
         self._lookout = lookout
         # The Keras models stay out of the saved object; only their weights are served.
         self._weights = [variable.value for network in networks for variable in network.variables]
-        self._networks: tuple[Any, ...] = tuple(network.__call__ for network in networks)
+        for network in networks[1:]:
+            if not np.array_equal(network.bins.starts, networks[0].bins.starts):
+                raise ValueError(
+                    "expected networks with the same bins, as one set of lists makes them; got different ones"
+                )
+        self._bins: Any = networks[0].bins.__call__
+        self._networks: tuple[Any, ...] = tuple(network.of_bins for network in networks)
 
     def look(self, request: Request, scores: tf.Tensor) -> Evidence:
         """Reads requests; see `RankingStage.look`."""
@@ -70,8 +80,8 @@ class TwoStage(tf.Module):
     def scores(self, evidence: Evidence, rows: tf.Tensor) -> tf.Tensor:
         """Scores candidates by the log-odds that they are bought; see `RankingStage.scores`."""
         features = self._lookout.features(evidence, rows)
-        flat = tf.reshape(features, [-1, features.shape[-1]])
-        odds = tf.add_n([network(flat) for network in self._networks]) / len(self._networks)
+        bins = self._bins(tf.transpose(tf.reshape(features, [-1, features.shape[-1]])))
+        odds = tf.add_n([network(bins) for network in self._networks]) / len(self._networks)
         return tf.reshape(odds, tf.shape(rows))
 
 
