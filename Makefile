@@ -1,5 +1,5 @@
 # Each target sets up what is missing; the first time takes a minute, later ones no time.
-.PHONY: help setup demo test check bench bench-quality bench-ablations bench-serving clean
+.PHONY: help setup demo test check bench bench-quality bench-ablations bench-serving bench-search clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -30,6 +30,9 @@ bench-ablations: setup ## the simulated shop without each part of the model, int
 	@test -e runs/simulated-data || .venv/bin/aisle simulate --users 1000 --items 500 --events 50000 --seed 7 \
 		--output runs/simulated-data
 	@.venv/bin/python -m benchmarks.ablations examples/simulated.yaml --lora --docs
+
+bench-search: setup ## search in the ESCI sample beside its rivals, misspelt queries, times; ten minutes
+	@.venv/bin/python -m benchmarks.search
 
 bench-serving: setup ## a served model: overhead, throughput, large catalogues, rivals, swaps; ten minutes
 	@.venv/bin/python -m benchmarks.serving

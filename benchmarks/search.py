@@ -1,0 +1,160 @@
+"""Search in the ESCI sample beside its rivals, over the whole catalogue, and how long an answer takes.
+
+    python -m benchmarks.search [--run DIR] [--seconds 5]
+
+Runs the pipeline of examples/esci.yaml in runs/search, or takes the finished run in DIR; then asks the SavedModel every
+judged query through its signature `search`, ranks by the rivals in the same process, and prints Markdown tables.
+Differences are paired, query by query; intervals are 95% bootstrap, seed 7. The weights are the defaults of the
+configuration; the row of cross-validation chooses them anew without the queries that it is measured on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+import tensorflow as tf
+
+from benchmarks import search_latency, search_rivals
+from benchmarks.runs import ROOT, Trained, finished, run
+from benchmarks.search_judgments import METRICS, NDCG, RECALL, Judgments, misspelt, read_judgments
+from pipeline.config import Config, SearchConfig
+from trainer.evaluation.searches import query_class, query_length
+from trainer.exported_model import ExportedModel
+from trainer.index import ExactIndex
+from trainer.lexical.fusion import Fusion
+from trainer.lexical.search import WordSearch
+from trainer.lexical.texts import read_item_texts
+from trainer.metrics import bootstrap_interval
+
+Scores = npt.NDArray[np.float32]
+Measured = Mapping[str, npt.NDArray[np.float64]]
+
+MODEL = "the SavedModel"
+SEED, FOLDS = 7, 5
+GRID = {"words_weight": (0.2, 0.3, 0.4), "feedback_items": (0, 3, 5, 10), "feedback_weight": (0.5, 1.0, 2.0)}
+_NOW = 1_734_307_200  # the first day of the judged window of examples/esci.yaml
+_BATCH = 16
+
+
+def ask_model(model: ExportedModel, queries: list[str], item_ids: list[str]) -> Scores:
+    """Asks the SavedModel for the whole catalogue, [queries, items]; minus infinity where it answers nothing."""
+    rows = {item: row for row, item in enumerate(item_ids)}
+    scores = np.full((len(queries), len(item_ids)), -np.inf, np.float32)
+    for start in range(0, len(queries), _BATCH):
+        part = queries[start : start + _BATCH]
+        answers = model.ask("search", {"query": part, "timestamp": [_NOW], "k": [len(item_ids)]})
+        for line, (ids, values) in enumerate(zip(answers["item_ids"], answers["scores"], strict=True), start=start):
+            places = [rows[each.decode()] for each in ids if each]
+            scores[line, places] = values[: len(places)]
+    return scores
+
+
+def search_settings() -> Iterator[SearchConfig]:
+    """Lists the settings that cross-validation chooses from; without feedback its weight means nothing."""
+    for values in itertools.product(*GRID.values()):
+        chosen = dict(zip(GRID, values, strict=True))
+        if chosen["feedback_items"] or chosen["feedback_weight"] == GRID["feedback_weight"][0]:
+            yield SearchConfig.model_validate(chosen)
+
+
+def cross_validated(judged: Judgments, trained: Trained, config: Config, vectors: tuple[Scores, Scores]) -> Measured:
+    """Chooses weights by the queries of the other folds, with the encoder's vectors in place of the towers'.
+
+    Args:
+      judged: the queries.
+      trained: whose tables hold the items.
+      config: of the shop.
+      vectors: of queries and items.
+    """
+    item_ids = pq.read_table(Path(trained.tables, "items.parquet"), columns=["item_id"])["item_id"].to_pylist()
+    texts = read_item_texts(trained.tables, item_ids, config.search)
+    if texts is None:
+        raise SystemExit(f"{trained.tables}: no item has a text to search in")
+    search, typed, index = WordSearch(config.search, texts), tf.constant(judged.queries), ExactIndex(vectors[1])
+    found = search.find(search.read(typed), typed)
+    each = [judged.measure(Fusion(s).scores(found, tf.constant(vectors[0]), index).numpy()) for s in search_settings()]
+    folds = np.random.default_rng(SEED).permutation(len(judged.queries)) % FOLDS
+    values = {metric: np.zeros(len(judged.queries)) for metric in METRICS}
+    for fold in range(FOLDS):
+        held = folds == fold
+        best = max(each, key=lambda measured: measured[NDCG][~held].mean() + measured[RECALL][~held].mean())
+        for metric in METRICS:
+            values[metric][held] = best[metric][held]
+    return values
+
+
+def main() -> None:
+    """Prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, help="folder of a finished run of examples/esci.yaml")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement of time")
+    options = parser.parse_args()
+    folder = options.run or ROOT / "runs" / "search"
+    trained = finished(folder) if options.run else run(ROOT / "examples" / "esci.yaml", (), folder)
+    item_ids = pq.read_table(Path(trained.tables, "items.parquet"), columns=["item_id"])["item_id"].to_pylist()
+    judged, config, model = read_judgments(item_ids), search_rivals.read_config(folder), ExportedModel(trained.model)
+    encoder = search_rivals.ZeroShot(config, folder / "cache")
+    vectors = (
+        encoder.queries(judged.queries),
+        encoder.items(search_rivals.read_texts(trained.tables, search_rivals.ALL)),
+    )
+    texts = {"short": search_rivals.SHORT, "all": search_rivals.ALL}
+    words = {
+        name: search_rivals.bm25(search_rivals.read_texts(trained.tables, columns), judged.queries)
+        for name, columns in texts.items()
+    }
+    measured: dict[str, Measured] = {MODEL: judged.measure(ask_model(model, judged.queries, item_ids))}
+    measured[f"weights cross-validated, {FOLDS} folds"] = cross_validated(judged, trained, config, vectors)
+    rivals = search_rivals.all_rivals(words, vectors[0] @ vectors[1].T)
+    measured |= {name: judged.measure(scores) for name, scores in rivals.items()}
+    print(f"{len(judged.queries)} queries, {len(item_ids):,} items.\n")
+    print_rankers(measured)
+    print_slices(judged, measured[MODEL])
+    print_typos(lambda queries: ask_model(model, queries, item_ids), judged, measured[MODEL])
+    search_latency.print_times(trained.model, judged.queries, options.seconds)
+    search_latency.print_scale(search_rivals.read_texts(trained.tables, ("title",)), judged.queries)
+
+
+def print_rankers(measured: Mapping[str, Measured]) -> None:
+    """Prints every ranker, and by how much the model is ahead of it."""
+    print(f"| ranker | {NDCG} | {RECALL} | model ahead, {NDCG} | model ahead, {RECALL} |\n|---|---|---|---|---|")
+    ours = measured[MODEL]
+    for name, values in measured.items():
+        ahead = ["", ""] if name == MODEL else [_interval(ours[each] - values[each]) for each in METRICS]
+        print(f"| {name} | {values[NDCG].mean():.3f} | {values[RECALL].mean():.3f} | {' | '.join(ahead)} |")
+
+
+def print_slices(judged: Judgments, ours: Measured) -> None:
+    """Prints the model by length and class of the queries."""
+    print(f"\n| queries | how many | {NDCG} | {RECALL} |\n|---|---|---|---|")
+    for title, label in (("words", query_length), ("class", query_class)):
+        labels = np.array([label(query) for query in judged.queries])
+        for name in sorted(set(labels)):
+            keep = labels == name
+            print(
+                f"| {title}: {name} | {keep.sum()} | {ours[NDCG][keep].mean():.3f} | {ours[RECALL][keep].mean():.3f} |"
+            )
+
+
+def print_typos(ask: Callable[[list[str]], Scores], judged: Judgments, ours: Measured) -> None:
+    """Prints what one slip of the keyboard in each query costs."""
+    print(f"\n| one slip in each query, seed | {NDCG} | share of the clean | {RECALL} |\n|---|---|---|---|")
+    for seed in (1, 2, 3):
+        found = judged.measure(ask(misspelt(judged.queries, seed)))
+        share = found[NDCG].mean() / ours[NDCG].mean()
+        print(f"| {seed} | {found[NDCG].mean():.3f} | {share:.1%} | {found[RECALL].mean():.3f} |")
+
+
+def _interval(differences: npt.NDArray[np.float64]) -> str:
+    low, high = bootstrap_interval(differences[:, np.newaxis], SEED)
+    return f"{differences.mean():+.3f} ({low[0]:+.3f} to {high[0]:+.3f})"
+
+
+if __name__ == "__main__":
+    main()
