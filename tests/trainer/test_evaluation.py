@@ -39,6 +39,8 @@ def test_a_model_that_beats_its_rivals_is_blessed(judged: Judged, report: dict[s
     }
     assert report["gate"]["table"] == "warm"
     assert report["items"] == ITEMS
+    assert report["tables"]["search"]["zero_results"]["model"] == 0.0
+    assert "slices" in report["tables"]["search"]
     file = judged.folder / "good-report" / "evaluation.json"
     assert json.loads(file.read_text()) == report
     assert sorted(path.name for path in file.parent.iterdir()) == ["evaluation", "evaluation.html", "evaluation.json"]
