@@ -69,7 +69,7 @@ class GrpcServer:
         self._server = grpc.server(self._pool, interceptors=[_Guard(reception)], options=_settings(options))
         self._server.add_generic_rpc_handlers(tuple(self._handlers(reception.service)))
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="grpc-health")
-        self._health = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=self._aside)
+        self._health = _health_servicer(self._aside)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._streams = ThreadPoolExecutor(2, thread_name_prefix="grpc-reflection")
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(_reflection(self._streams), self._server)
@@ -206,6 +206,17 @@ def client_host(peer: str) -> str:
     """Returns a client's address without its port, of gRPC's `ipv4:10.0.0.1:5000`; `unix` for a UNIX socket."""
     kind, _, address = unquote(peer).partition(":")
     return address.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else kind
+
+
+def _health_servicer(pool: ThreadPoolExecutor) -> Any:
+    servicer = health.HealthServicer()
+    # gRPC's servicer notes its pool at its class: with a second server in the process, the first would use the pool of
+    # that one, and die of it once that one has stopped.
+    watch = functools.partial(servicer.Watch)
+    watch.experimental_non_blocking = True  # type: ignore[attr-defined]
+    watch.experimental_thread_pool = pool  # type: ignore[attr-defined]
+    servicer.Watch = watch
+    return servicer
 
 
 def _reflection(pool: ThreadPoolExecutor) -> Any:
