@@ -1,5 +1,6 @@
 """One server for all tests of this folder: TensorFlow takes seconds to load, models take a moment."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,15 @@ import pytest
 from endpoints import Endpoint, has_stock_server, stock_endpoint
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@pytest.fixture(autouse=True)
+def log_level() -> Iterator[None]:
+    """Commands that ask a model in their own process silence the server's log; the next test shall hear it again."""
+    logger = logging.getLogger("aisle.serving")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")
