@@ -97,7 +97,13 @@ RAW_WEIGHT = "weight"  # float [1], training.event_weights of the event type
 # --- inputs of requests that are in no example: only the ranking stage reads them --------------
 RAW_HISTORY_QUANTITIES = "history_quantities"  # float [n], pieces, 0 where nobody says and for pads
 
-HISTORY_INPUTS = (RAW_HISTORY_ITEM_IDS, RAW_HISTORY_EVENT_TYPES, RAW_HISTORY_AGES_DAYS, RAW_HISTORY_QUANTITIES)
+# The parts of a request's history, [n] each, and what pads them.
+HISTORY_PADS: dict[str, str | float] = {
+    RAW_HISTORY_ITEM_IDS: "",
+    RAW_HISTORY_EVENT_TYPES: "",
+    RAW_HISTORY_AGES_DAYS: 0.0,
+    RAW_HISTORY_QUANTITIES: 0.0,
+}
 
 # --- raw examples: one per item -----------------------------------------------------------------
 RAW_ITEM_TEXTS: tuple[str, ...] = ("title", "description", "brand", "category")  # string [1] each, "" where unknown

@@ -11,6 +11,7 @@ import grpc
 from serving.errors import ServingError
 from serving.grpc_transport import CHANNEL_OPTIONS, SERVICES, serving_error, token_metadata
 from serving.hedging import TAKEN_BY_NOBODY, HedgeBudget
+from serving.retries import MIN_TIMEOUT_S
 
 
 class AsyncTransport(Protocol):
@@ -95,7 +96,7 @@ class AsyncHedgedTransport:
             slow = not done
             if (slow and not self._budget.take()) or (done and not _taken_by_nobody(calls[0])):
                 return await calls[0]
-            left_s = max(end_s - asyncio.get_running_loop().time(), 0.001)
+            left_s = max(end_s - asyncio.get_running_loop().time(), MIN_TIMEOUT_S)
             calls.append(asyncio.ensure_future(self._second.call(method, request, left_s)))
             return await _first_good(calls)
         finally:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 
+RETRY_AFTER = "retry-after"  # metadata key and header with the seconds of `ServingError.retry_after_s`
+
 
 class Code(enum.IntEnum):
     """The status codes of gRPC and of TensorFlow, which are the same numbers."""

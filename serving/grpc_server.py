@@ -23,11 +23,11 @@ from tensorflow_serving.apis import (
 
 from serving.admission import Admission
 from serving.call import Call
-from serving.errors import ServingError
+from serving.errors import RETRY_AFTER, ServingError
 from serving.inference import ExampleService
 from serving.messages import ReloadConfigRequest
 from serving.options import MAX_MESSAGE_BYTES, ServerOptions, TlsKeys
-from serving.reception import REQUEST_ID, RETRY_AFTER, Reception
+from serving.reception import REQUEST_ID, Reception
 from serving.service import ModelService
 
 MAX_MESSAGE_LENGTH = 1024

@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 
-from serving.errors import Code, ServingError
+from serving.errors import RETRY_AFTER, Code, ServingError
 
 # method: the service that has it
 SERVICES = {
@@ -16,7 +16,6 @@ SERVICES = {
     "GetModelStatus": "tensorflow.serving.ModelService",
     "HandleReloadConfigRequest": "tensorflow.serving.ModelService",
 }
-RETRY_AFTER = "retry-after"
 CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),

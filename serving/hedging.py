@@ -8,8 +8,8 @@ import time
 
 from serving.errors import Code, ServingError
 from serving.grpc_transport import Flight, GrpcTransport
+from serving.retries import MIN_TIMEOUT_S
 
-MIN_TIMEOUT_S = 0.001
 # How many hedges may come in a row before their share counts.
 BURST = 10.0
 # What says nothing about the call itself: the other server may answer it.

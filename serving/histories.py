@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +15,7 @@ from serving.requests import History
 AS_OF = b"as_of"
 MAX_EVENTS = 512
 SECONDS_PER_DAY = 86_400
+Value = TypeVar("Value")
 _HISTORY = ("history_item_ids", "history_event_types", "history_timestamps", "history_quantities")
 _COLUMNS = ("user_id", *_HISTORY, "seen_item_ids")
 
@@ -118,14 +119,18 @@ def merge(older: Histories, newer: Histories) -> Histories:
         base = records.get(user_id, UserRecord())
         fresh = [row for row, timestamp in enumerate(record.timestamps) if timestamp >= older.as_of]
         records[user_id] = UserRecord(
-            item_ids=([record.item_ids[row] for row in fresh] + list(base.item_ids))[:MAX_EVENTS],
-            event_types=([record.event_types[row] for row in fresh] + list(base.event_types))[:MAX_EVENTS],
-            timestamps=([record.timestamps[row] for row in fresh] + list(base.timestamps))[:MAX_EVENTS],
-            quantities=([record.quantities[row] for row in fresh] + list(base.quantities))[:MAX_EVENTS],
+            item_ids=_on_top(record.item_ids, fresh, base.item_ids),
+            event_types=_on_top(record.event_types, fresh, base.event_types),
+            timestamps=_on_top(record.timestamps, fresh, base.timestamps),
+            quantities=_on_top(record.quantities, fresh, base.quantities),
             seen_item_ids=sorted({*base.seen_item_ids, *record.seen_item_ids}),
             context={**base.context, **{name: value for name, value in record.context.items() if value}},
         )
     return Histories(as_of=max(older.as_of, newer.as_of), records=records)
+
+
+def _on_top(newer: Sequence[Value], fresh: Sequence[int], older: Sequence[Value]) -> list[Value]:
+    return [*(newer[row] for row in fresh), *older][:MAX_EVENTS]
 
 
 def _record(row: Mapping[str, Any], context: Sequence[str]) -> UserRecord:

@@ -17,7 +17,6 @@ from serving.monitoring import Monitor
 from serving.service import ModelService
 
 REQUEST_ID = "x-request-id"
-RETRY_AFTER = "retry-after"
 _GOOD_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _SHOWN = 200
 Answer = TypeVar("Answer")

@@ -27,12 +27,12 @@ from serving.json_tensors import parse_call, read_inputs
 from serving.options import ServerOptions
 from serving.predictor import DEFAULT_SIGNATURE
 from serving.service import SIGNATURE_DEF, ModelService
+from serving.versions import MAX_VERSION
 
 _CHOICE = r"(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?"
 _POST_PATH = re.compile(rf"/v1/models/([^/:]+){_CHOICE}:(classify|regress|predict)", re.IGNORECASE)
 _GET_PATH = re.compile(rf"/v1/models(?:/([^/:]+))?{_CHOICE}(?:/(metadata))?", re.IGNORECASE)
 _PATHS = {"POST": _POST_PATH, "GET": _GET_PATH}
-_MAX_VERSION = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def _model_spec(name: str | None, version: str | None, label: str | None) -> Any
     except UnicodeEncodeError as error:
         raise ServingError(Code.INVALID_ARGUMENT, "the name in the path is no text") from error
     if version is not None:
-        if len(version) > 19 or int(version) > _MAX_VERSION:
+        if len(version) > 19 or int(version) > MAX_VERSION:
             raise ServingError(Code.INVALID_ARGUMENT, f"Failed to convert version: {version} to numeric.")
         spec.version.value = int(version)
     return spec

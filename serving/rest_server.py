@@ -19,11 +19,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from serving.call import Call
-from serving.errors import Code, ServingError
+from serving.errors import RETRY_AFTER, Code, ServingError
 from serving.http_protocol import TimedProtocol
 from serving.monitoring import CONTENT_TYPE
 from serving.options import ServerOptions
-from serving.reception import REQUEST_ID, RETRY_AFTER, Reception
+from serving.reception import REQUEST_ID, Reception
 from serving.rest_calls import RestCalls, RestRequest
 
 HTTP_STATUS: Mapping[Code, int] = {

@@ -19,12 +19,6 @@ Rows = npt.NDArray[np.int64]
 
 RECOMMEND = "recommend"
 SEARCH = "search"
-_HISTORY: dict[str, str | float] = {
-    schema.RAW_HISTORY_ITEM_IDS: "",
-    schema.RAW_HISTORY_EVENT_TYPES: "",
-    schema.RAW_HISTORY_AGES_DAYS: 0.0,
-    schema.RAW_HISTORY_QUANTITIES: 0.0,
-}
 
 
 @dataclass(frozen=True)
@@ -109,7 +103,7 @@ def case_inputs(table: pa.Table, context: Sequence[str]) -> dict[str, Any]:
     names = (schema.RAW_USER_ID, schema.RAW_TIMESTAMP, schema.RAW_QUERY, *context)
     inputs: dict[str, Any] = {name: table[name].to_pylist() for name in names if name in table.column_names}
     inputs[schema.RAW_TIMESTAMP] = np.array(inputs[schema.RAW_TIMESTAMP], np.int64)
-    return inputs | {name: padded(table[name].to_pylist(), pad) for name, pad in _HISTORY.items()}
+    return inputs | {name: padded(table[name].to_pylist(), pad) for name, pad in schema.HISTORY_PADS.items()}
 
 
 def padded(lists: Sequence[Sequence[Any]], pad: str | float) -> npt.NDArray[Any]:

@@ -15,13 +15,6 @@ from trainer.request_shapes import newest, spread_history
 Tensors = Mapping[str, tf.Tensor]
 Transform = Callable[[dict[str, tf.Tensor]], Tensors]
 
-_PADS: dict[str, str | float] = {
-    schema.RAW_HISTORY_ITEM_IDS: "",
-    schema.RAW_HISTORY_EVENT_TYPES: "",
-    schema.RAW_HISTORY_AGES_DAYS: 0.0,
-    schema.RAW_HISTORY_QUANTITIES: 0.0,
-}
-
 
 class Towers(Protocol):
     """What the served graph needs of a model; `trainer.models.two_tower.TwoTower` has it."""
@@ -167,13 +160,15 @@ class RequestReader(tf.Module):
         raw[schema.RAW_QUERY] = tf.zeros_like(raw[schema.RAW_USER_ID]) if query is None else query[:, tf.newaxis]
         length = self._features.history.length
         read = [name for name in history if name != schema.RAW_HISTORY_QUANTITIES]
-        return raw | {name: newest(history[name], length=length, pad=_PADS[name]) for name in read}
+        return raw | {name: newest(history[name], length=length, pad=schema.HISTORY_PADS[name]) for name in read}
 
     def _history(self, inputs: Tensors) -> dict[str, tf.Tensor]:
         """Makes the parts of the histories equally long, [batch, given]."""
         batch = tf.shape(inputs[schema.RAW_USER_ID])[0]
         given = tf.shape(inputs[schema.RAW_HISTORY_ITEM_IDS])[1]
-        parts = {name: spread_history(inputs[name], batch, given=given, pad=pad) for name, pad in _PADS.items()}
+        parts = {
+            name: spread_history(inputs[name], batch, given=given, pad=pad) for name, pad in schema.HISTORY_PADS.items()
+        }
         ids, types = parts[schema.RAW_HISTORY_ITEM_IDS], parts[schema.RAW_HISTORY_EVENT_TYPES]
         untold = tf.equal(types, "") & tf.not_equal(ids, "")
         parts[schema.RAW_HISTORY_EVENT_TYPES] = tf.where(untold, self._usual_event, types)

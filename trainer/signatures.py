@@ -71,6 +71,6 @@ def _default(port: Port) -> Any:
 
 
 def _fit(port: Port, values: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
-    if port.name in schema.HISTORY_INPUTS:
+    if port.name in schema.HISTORY_PADS:
         return values  # fitted together: a single type or age counts for every item
     return fit_batch(values, batch) if port.rank == 1 else fit_lists(values, batch)

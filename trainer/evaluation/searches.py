@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.cases import Cases
-from trainer.evaluation.slices import Slice
+from trainer.evaluation.slices import Slice, of_cases
 
 _LONG = 4  # words from which on queries are one band
 _NUMBER = re.compile(r"\d")
@@ -49,8 +49,5 @@ def query_class(query: str) -> str:
 
 def _by(cases: Cases, by: str, labels: list[str]) -> list[Slice]:
     names = np.array(labels)
-    found = []
-    for name in sorted(set(labels)) if len(set(labels)) > 1 else []:
-        keep = names == name
-        found.append(Slice(by, name, keep, [cases.truth[place] for place in np.flatnonzero(keep)]))
-    return found
+    shown = sorted(set(labels)) if len(set(labels)) > 1 else []
+    return [of_cases(cases, by, name, names == name) for name in shown]

@@ -76,7 +76,7 @@ def _by_label(cases: Cases, by: str, labels: Sequence[str]) -> list[Slice]:
     if len(counts) < 2 or not shown:
         return []
     merged = np.array([label if label in shown else f"others ({len(counts) - len(shown)})" for label in labels])
-    return [_of_users(cases, by, name, merged == name) for name in dict.fromkeys([*shown, *merged])]
+    return [of_cases(cases, by, name, merged == name) for name in dict.fromkeys([*shown, *merged])]
 
 
 def _by_activity(cases: Cases) -> list[Slice]:
@@ -89,7 +89,7 @@ def _by_activity(cases: Cases) -> list[Slice]:
         return []
     ranges = [(int(sizes[keep].min()), int(sizes[keep].max())) for keep in kept]
     names = [f"{low}" if low == high else f"{low} to {high}" for low, high in ranges]
-    return [_of_users(cases, "items had before", name, keep) for name, keep in zip(names, kept, strict=True)]
+    return [of_cases(cases, "items had before", name, keep) for name, keep in zip(names, kept, strict=True)]
 
 
 def _by_age(cases: Cases, items: Items, start: int) -> list[Slice]:
@@ -119,7 +119,8 @@ def _by_group(cases: Cases, items: Items) -> list[Slice]:
     return _of_items(cases, items.grouped_by, bands)
 
 
-def _of_users(cases: Cases, by: str, name: str, keep: Bools) -> Slice:
+def of_cases(cases: Cases, by: str, name: str, keep: Bools) -> Slice:
+    """Makes the slice `name` of the cases where `keep` [cases] is true, with their whole truth."""
     return Slice(by, name, keep, [cases.truth[place] for place in np.flatnonzero(keep)])
 
 
