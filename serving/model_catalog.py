@@ -12,6 +12,7 @@ from serving.errors import Code, ServingError
 from serving.model_config import ModelSettings
 from serving.model_store import ModelStore
 from serving.predictor import Predictor
+from serving.versions import VersionPolicy
 
 LOG = logging.getLogger("aisle.serving")
 
@@ -79,14 +80,19 @@ class ModelCatalog:
     def reload(self, models: Sequence[ModelSettings]) -> None:
         """Serves exactly these models from now on. Versions that stay wanted go on answering meanwhile.
 
+        What is new is loaded first, then the labels move, then what is wanted no more goes: a label always names a
+        version that answers.
+
         Args:
           models: all of them.
 
         Raises:
-          ServingError: FAILED_PRECONDITION if a label names a version that does not answer; labels stay as they were.
+          ServingError: FAILED_PRECONDITION if a label names a version that does not answer; what was served of the
+            models that stay is served on, by the same labels.
         """
         with self._reloading:
             old, new = self.stores, {}
+            policies = {store: store.policy for store in old.values()}
             for settings in models:
                 store = old.get(settings.name)
                 if store is None or store.base_path != settings.base_path:
@@ -94,17 +100,16 @@ class ModelCatalog:
                     if self._started:
                         self._start(store)
                 elif store.policy != settings.policy:
-                    store.obey(settings.policy)
+                    store.obey(settings.policy.keeping(store.available()))
                 new[settings.name] = store
             self.stores = new
-            for name, store in old.items():
-                if new.get(name) is not store:
-                    LOG.info("%s is served no more from %s", name, store.base_path)
-                    thread = threading.Thread(target=self._stop, args=[store], name=f"end of {name}", daemon=True)
-                    thread.start()
-                    self._leaving.append(thread)
-            self._leaving = [thread for thread in self._leaving if thread.is_alive()]
-            self._set_labels(models)
+            self._let_go(store for name, store in old.items() if new.get(name) is not store)
+            try:
+                self._set_labels(models)
+            except ServingError:
+                self._narrow((store, policy) for store, policy in policies.items() if new.get(store.name) is store)
+                raise
+            self._narrow((new[settings.name], settings.policy) for settings in models)
         self.on_change()
 
     @contextlib.contextmanager
@@ -119,18 +124,39 @@ class ModelCatalog:
         """
         if not spec.name:
             raise ServingError(Code.INVALID_ARGUMENT, "ModelSpec has no name specified.")
-        choice = spec.WhichOneof("version_choice")
-        version = spec.version.value if choice == "version" else None
-        if choice == "version_label":
-            version = self.labels.get(spec.name, {}).get(spec.version_label)
-            if version is None:
-                raise ServingError(Code.INVALID_ARGUMENT, f"Unrecognized servable version label: {spec.version_label}")
+        version = self._meant_by(spec)
         store = self.stores.get(spec.name)
         if store is None:
             wanted = f"Latest({spec.name})" if version is None else f"Specific({spec.name}, {version})"
             raise ServingError(Code.NOT_FOUND, f"Servable not found for request: {wanted}")
-        with store.use(version) as held:
-            yield held
+        with contextlib.ExitStack() as held:
+            try:
+                found = held.enter_context(store.use(version))
+            except ServingError:
+                # The label may have moved, and the version gone, since the label was looked up.
+                moved = self._meant_by(spec)
+                if moved == version:
+                    raise
+                found = held.enter_context(store.use(moved))
+            yield found
+
+    def _meant_by(self, spec: Any) -> int | None:
+        choice = spec.WhichOneof("version_choice")
+        if choice != "version_label":
+            return spec.version.value if choice == "version" else None
+        version = self.labels.get(spec.name, {}).get(spec.version_label)
+        if version is None:
+            raise ServingError(Code.INVALID_ARGUMENT, f"Unrecognized servable version label: {spec.version_label}")
+        return version
+
+    def _let_go(self, stores: Iterable[ModelStore]) -> None:
+        """Stops models that are served no more once their calls have ended, without waiting for that."""
+        for store in stores:
+            LOG.info("%s is served no more from %s", store.name, store.base_path)
+            thread = threading.Thread(target=self._stop, args=[store], name=f"end of {store.name}", daemon=True)
+            thread.start()
+            self._leaving.append(thread)
+        self._leaving = [thread for thread in self._leaving if thread.is_alive()]
 
     def _set_labels(self, models: Sequence[ModelSettings]) -> None:
         for settings in models:
@@ -144,6 +170,11 @@ class ModelCatalog:
                         "currently available for inference",
                     )
         self.labels = {settings.name: dict(settings.labels) for settings in models}
+
+    def _narrow(self, wanted: Iterable[tuple[ModelStore, VersionPolicy]]) -> None:
+        for store, policy in wanted:
+            if store.policy != policy:
+                store.obey(policy)
 
     def _start(self, store: ModelStore) -> None:
         store.on_change = lambda _store: self.on_change()

@@ -177,8 +177,10 @@ class ModelStore:
         version = self._versions.get(number)
         if version is None or (version.state == END and not version.error):
             version = Version(number, folder)
-        if version.state in (AVAILABLE, UNLOADING):
-            return version.state == AVAILABLE
+        if version.state == UNLOADING:
+            self._set_state(version, AVAILABLE)  # wanted again before its last call has ended
+        if version.state == AVAILABLE:
+            return True
         with self._changed:
             self._versions[number] = version
         if not self._is_due(version):

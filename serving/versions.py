@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 VERSION_NAME = re.compile(r"[0-9]{1,19}")
@@ -21,16 +21,21 @@ class VersionPolicy:
     Args:
       count: how many of the highest; None wants all.
       only: if not empty, exactly these, whatever `count` says.
+      kept: these as well.
     """
 
     count: int | None = 1
     only: frozenset[int] = frozenset()
+    kept: frozenset[int] = frozenset()
 
     def __call__(self, versions: Sequence[int]) -> list[int]:
         """Returns the wanted ones of `versions`, which are ordered highest first."""
-        if self.only:
-            return [version for version in versions if version in self.only]
-        return list(versions[: self.count])
+        wanted = self.only or frozenset(versions[: self.count])
+        return [version for version in versions if version in wanted or version in self.kept]
+
+    def keeping(self, versions: Iterable[int]) -> VersionPolicy:
+        """Returns the policy that wants these versions beside its own."""
+        return replace(self, kept=frozenset(versions))
 
 
 def latest(count: int = 1) -> VersionPolicy:

@@ -1,9 +1,13 @@
 """Models, policies and labels that change while a server runs: over gRPC, by file, and by `aisle models`."""
 
 import json
+import operator
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +107,35 @@ def test_a_label_needs_a_version_that_answers(channel: grpc.Channel, base_path: 
     message = "Request to assign label to version 9 of model m, which is not currently available for inference"
     assert error_of(lambda: reload(channel, settings)) == ("FAILED_PRECONDITION", message)
     assert ask(channel) == 3.0
+
+
+def test_a_label_that_cannot_move_keeps_its_version(channel: grpc.Channel, base_path: Path) -> None:
+    reload(channel, ModelSettings("m", base_path, specific(1), {"stable": 1}))
+    wanted = ModelSettings("m", base_path, specific(2), {"stable": 9})
+    assert error_of(lambda: reload(channel, wanted))[0] == "FAILED_PRECONDITION"
+    assert (ask(channel), ask(channel, label="stable")) == (1.0, 1.0)
+
+
+def test_a_label_answers_while_it_moves(channel: grpc.Channel, server: Any, base_path: Path) -> None:
+    reload(channel, ModelSettings("m", base_path, specific(1), {"stable": 1}))
+    done = threading.Event()
+    answers: set[float] = set()
+
+    def keep_asking() -> None:
+        while not done.is_set():
+            answers.add(ask(channel, label="stable"))  # raises where no version answers
+
+    with ThreadPoolExecutor(4) as pool:
+        clients = [pool.submit(keep_asking) for _ in range(4)]
+        try:
+            for version in (2, 1, 3, 1, 2):
+                server.catalog.reload([ModelSettings("m", base_path, specific(version), {"stable": version})])
+                eventually(partial(operator.contains, answers, float(version)))
+        finally:
+            done.set()
+        for client in clients:
+            client.result(timeout=TIMEOUT_S)
+    assert answers == {1.0, 2.0, 3.0}
 
 
 def test_labels_may_come_before_their_version_where_that_is_asked_for(base_path: Path) -> None:
