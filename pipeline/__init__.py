@@ -12,7 +12,7 @@ os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 # Kubeflow's entry point imports an artifact's class by its type name, and allows two parts in it: these are
 # found here when asked for, so that importing the package stays free of TFX.
-_ARTIFACTS = ("Tables", "Cases")
+_ARTIFACTS = ("Files", "Tables", "Cases")
 
 
 def __getattr__(name: str) -> Any:

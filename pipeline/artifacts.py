@@ -1,4 +1,4 @@
-"""The two artifact types of ours: a shop's cleaned tables, and the cases that judge a model.
+"""The artifact types of ours: a shop's files, its cleaned tables, and the cases that judge a model.
 
 The type names are importable paths (`pipeline.Tables`), because Kubeflow's entry point finds the class
 of an artifact by importing its type name.
@@ -7,6 +7,12 @@ of an artifact by importing its type name.
 from __future__ import annotations
 
 from tfx.types.artifact import Artifact
+
+
+class Files(Artifact):
+    """A shop's own files, as they are, in a folder that was brought from an object store."""
+
+    TYPE_NAME = "pipeline.Files"
 
 
 class Tables(Artifact):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -11,11 +11,14 @@ import tensorflow_data_validation as tfdv
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.dsl.components.common.importer import Importer
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import transform_pb2
 from tfx.types import BaseChannel
 
-from pipeline import fingerprint, step_keys
+from pipeline import fingerprint, run_parameters, step_keys
+from pipeline.artifacts import Files
 from pipeline.components.evaluator import Evaluator
 from pipeline.components.event_example_gen import EventExampleGen
 from pipeline.components.example_validator import ExampleValidator
@@ -34,6 +37,8 @@ TUNER_FN = "trainer.tuning.search.tuner_fn"
 RUN_FN = "trainer.run.run_fn"
 EVALUATE_FN = "trainer.evaluation.evaluate"
 CHECK_FN = "serving.check.check_model"
+
+IMPORTER_ID = "TableFiles"  # only where a cluster brings the tables from an object store
 
 NODE_IDS = (
     "TableGen",
@@ -95,26 +100,35 @@ class _Features:
     transform: BaseComponent
 
 
-def build(config: Config, locations: Locations, metadata: Any = None) -> Pipeline:
+def build(
+    config: Config, locations: Locations, metadata: Any = None, parameters: Mapping[str, Any] | None = None
+) -> Pipeline:
     """Builds the pipeline of a shop.
 
     Args:
       config: the shop's configuration.
       locations: where things go.
       metadata: ML Metadata's connection; None where the orchestrator brings its own.
+      parameters: TFX's RuntimeParameters by name (`pipeline.run_parameters`), where each run of a compiled pipeline
+        says them anew; None where the configuration says everything.
 
     Returns:
       The pipeline, its steps in the order of `NODE_IDS`; with `tuner.trials`, a Tuner comes before the Trainer.
     """
+    given = parameters or {}
+    files = _files(config, given)
     table_gen = TableGen(
         config=fingerprint.narrowed(config, step_keys.TABLES),
-        sources=fingerprint.of_sources(config),
+        sources=fingerprint.of_sources(config) if parameters is None else given.get(run_parameters.DATA_VERSION, ""),
         code=fingerprint.of_code("pipeline.components.table_gen"),
+        parameters=run_parameters.read_by(given, step_keys.TABLES),
+        files=files[0].outputs["result"] if files else None,
     )
     event_examples = EventExampleGen(
         tables=table_gen.outputs["tables"],
         config=fingerprint.narrowed(config, step_keys.EXAMPLES),
         code=fingerprint.of_code("pipeline.components.event_example_gen"),
+        parameters=run_parameters.read_by(given, step_keys.EXAMPLES),
     )
     item_examples = ItemExampleGen(
         tables=table_gen.outputs["tables"], code=fingerprint.of_code("pipeline.components.item_example_gen")
@@ -122,19 +136,29 @@ def build(config: Config, locations: Locations, metadata: Any = None) -> Pipelin
     events = _features(config, "events", event_examples)
     items = _features(config, "items", item_examples)
     inputs = _training_inputs(table_gen, event_examples, events=events, items=items)
-    tuner = _tuner(config, locations, inputs) if config.tuner.trials else None
-    trainer = _trainer(config, locations, inputs, tuner)
-    judges = _judges(config, locations, table_gen, event_examples, trainer)
+    tuner = _tuner(config, locations, inputs, given) if config.tuner.trials else None
+    trainer = _trainer(config, locations, inputs, given, tuner)
+    judges = _judges(config, locations, table_gen, event_examples, trainer=trainer, parameters=given)
     paired = [step for pair in zip(_steps(events), _steps(items), strict=True) for step in pair]
     learning = [trainer] if tuner is None else [tuner, trainer]
     return Pipeline(
         pipeline_name=config.name,
         pipeline_root=locations.root,
-        components=[table_gen, event_examples, item_examples, *paired, *learning, *judges],
+        components=[*files, table_gen, event_examples, item_examples, *paired, *learning, *judges],
         enable_cache=True,
         metadata_connection_config=metadata,
         beam_pipeline_args=list(config.runner.beam_args),
     )
+
+
+def _files(config: Config, parameters: Mapping[str, Any]) -> tuple[BaseNode, ...]:
+    """The node that brings the tables from an object store, where a cluster does that."""
+    if run_parameters.DATA not in parameters:
+        return ()
+    # What was imported before is taken again only where a run says which state of the tables it means.
+    reimport = not config.kubeflow.cache
+    importer = Importer(source_uri=parameters[run_parameters.DATA], artifact_type=Files, reimport=reimport)
+    return (importer.with_id(IMPORTER_ID),)
 
 
 def _steps(features: _Features) -> tuple[BaseComponent, ...]:
@@ -192,17 +216,24 @@ def _training_inputs(
     }
 
 
-def _tuner(config: Config, locations: Locations, inputs: dict[str, BaseChannel]) -> BaseComponent:
+def _tuner(
+    config: Config, locations: Locations, inputs: dict[str, BaseChannel], parameters: Mapping[str, Any]
+) -> BaseComponent:
     return Tuner(
         inputs=inputs,
         tuner_fn=TUNER_FN,
         settings=_training_settings(config, locations, step_keys.TUNING),
         code=fingerprint.of_code("pipeline.components.tuner", TUNER_FN.rpartition(".")[0]),
+        parameters=run_parameters.read_by(parameters, step_keys.TUNING),
     )
 
 
 def _trainer(
-    config: Config, locations: Locations, inputs: dict[str, BaseChannel], tuner: BaseComponent | None
+    config: Config,
+    locations: Locations,
+    inputs: dict[str, BaseChannel],
+    parameters: Mapping[str, Any],
+    tuner: BaseComponent | None,
 ) -> BaseComponent:
     return Trainer(
         inputs=inputs,
@@ -210,6 +241,7 @@ def _trainer(
         run_fn=RUN_FN,
         settings=_training_settings(config, locations, step_keys.TRAINING),
         code=fingerprint.of_code("pipeline.components.trainer", RUN_FN.rpartition(".")[0]),
+        parameters=run_parameters.read_by(parameters, step_keys.TRAINING),
     )
 
 
@@ -226,7 +258,9 @@ def _judges(
     locations: Locations,
     table_gen: BaseComponent,
     event_examples: BaseComponent,
+    *,
     trainer: BaseComponent,
+    parameters: Mapping[str, Any],
 ) -> tuple[BaseComponent, ...]:
     """The steps that decide about the model: Evaluator, InfraCheck and Pusher."""
     evaluator = Evaluator(
@@ -237,6 +271,7 @@ def _judges(
         config=fingerprint.narrowed(config, step_keys.EVALUATION),
         push_destination=f"{locations.serving}/{config.serving.name}",
         code=fingerprint.of_code("pipeline.components.evaluator", EVALUATE_FN.rpartition(".")[0]),
+        parameters=run_parameters.read_by(parameters, step_keys.EVALUATION),
     )
     infra_check = InfraCheck(
         model=trainer.outputs["model"],

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from absl import flags
 from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
@@ -24,13 +23,13 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
 from pipeline import dag, run_records
+from pipeline.byte_batches import batch_by_bytes
 from pipeline.config import Config
 from pipeline.progress import Step, StepLines
 from pipeline.run_folder import RunFolder, write_json
 from pipeline.step_process import StepProcessError, run_apart
 
 _log = logging.getLogger(__name__)
-_BYTE_BATCHES = "tfxio_use_byte_size_batching"
 
 # What runs one node, in the step's own process; tests put their own here.
 Launch = Callable[[launcher.Launcher], Any]
@@ -82,7 +81,7 @@ def run(
       StepError: naming the step that failed.
     """
     started = time.monotonic()
-    _batch_by_bytes()
+    batch_by_bytes()
     connection = _clean_records(folder)
     pipeline = compiler.Compiler().compile(dag.build(config, dag.Locations.under(folder.path.resolve()), connection))
     run_id = datetime.datetime.now(datetime.UTC).isoformat()
@@ -109,15 +108,6 @@ def _clean_records(folder: RunFolder) -> Any:
             _log.info("step %s had been interrupted; what it left is removed", name)
         run_records.forget_stale_results(records)
     return connection
-
-
-def _batch_by_bytes() -> None:
-    """Makes TFX read batches of a fixed number of bytes instead of ones that Beam sizes by its stopwatch.
-
-    Sums of floats depend on what is summed together, and the same data must give the same features.
-    """
-    flags.FLAGS.mark_as_parsed()
-    flags.FLAGS[_BYTE_BATCHES].value = True
 
 
 def _run_step(

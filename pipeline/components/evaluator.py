@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,6 +34,7 @@ class EvaluatorSpec(ComponentSpec):
         "config": ExecutionParameter(type=str),
         "push_destination": ExecutionParameter(type=str),
         "code": ExecutionParameter(type=str),
+        **payload.RUN_PARAMETERS,
     }
     INPUTS: ClassVar = {
         "model": ChannelParameter(type=standard_artifacts.Model),
@@ -65,7 +67,7 @@ class Executor(base_executor.BaseExecutor):
                 model_dir=path_utils.eval_model_path(str(model)),
                 tables_dir=payload.single(input_dict, "tables").uri,
                 cases_dir=payload.single(input_dict, "cases").uri,
-                config_json=exec_properties["config"],
+                config_json=payload.configuration(exec_properties).model_dump_json(),
                 report_dir=str(report),
                 last_blessed_dirs=[str(folder) for folder in before],
             )
@@ -108,6 +110,7 @@ class Evaluator(base_component.BaseComponent):
       config: configuration as JSON.
       push_destination: the folder that holds a folder for each version of the model, the last blessed one among them.
       code: fingerprint of the code.
+      parameters: what a run on a cluster says for itself, by name.
     """
 
     SPEC_CLASS = EvaluatorSpec
@@ -123,6 +126,7 @@ class Evaluator(base_component.BaseComponent):
         config: str,
         push_destination: str,
         code: str,
+        parameters: Mapping[str, Any] = payload.NO_PARAMETERS,
     ) -> None:
         super().__init__(
             EvaluatorSpec(
@@ -135,5 +139,6 @@ class Evaluator(base_component.BaseComponent):
                 cases=cases,
                 blessing=Channel(type=standard_artifacts.ModelBlessing),
                 evaluation=Channel(type=standard_artifacts.ModelEvaluation),
+                **parameters,
             )
         )

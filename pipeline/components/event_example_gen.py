@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -146,6 +146,7 @@ class EventExampleGenSpec(ComponentSpec):
     PARAMETERS: ClassVar = {
         "config": ExecutionParameter(type=str),
         "code": ExecutionParameter(type=str),
+        **payload.RUN_PARAMETERS,
     }
     INPUTS: ClassVar = {"tables": ChannelParameter(type=Tables)}
     OUTPUTS: ClassVar = {
@@ -173,7 +174,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             payload.scratch(payload.folder(output_dict, "examples")) as examples,
             payload.scratch(payload.folder(output_dict, "cases")) as cases,
         ):
-            build = _BuildBucket(exec_properties["config"], str(tables), str(examples), str(cases), windows)
+            build = _BuildBucket(config.model_dump_json(), str(tables), str(examples), str(cases), windows)
             with self._make_beam_pipeline() as flow:
                 counts = (
                     flow
@@ -207,12 +208,20 @@ class EventExampleGen(base_beam_component.BaseBeamComponent):
       tables: channel of Tables.
       config: configuration as JSON.
       code: fingerprint of the code.
+      parameters: what a run on a cluster says for itself, by name.
     """
 
     SPEC_CLASS = EventExampleGenSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(self, tables: BaseChannel, config: str, code: str) -> None:
+    def __init__(
+        self,
+        *,
+        tables: BaseChannel,
+        config: str,
+        code: str,
+        parameters: Mapping[str, Any] = payload.NO_PARAMETERS,
+    ) -> None:
         super().__init__(
             EventExampleGenSpec(
                 tables=tables,
@@ -220,5 +229,6 @@ class EventExampleGen(base_beam_component.BaseBeamComponent):
                 code=code,
                 examples=Channel(type=standard_artifacts.Examples),
                 cases=Channel(type=Cases),
+                **parameters,
             )
         )

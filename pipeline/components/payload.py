@@ -9,16 +9,22 @@ import contextlib
 import importlib
 import json
 import shutil
+import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tfx.types import Artifact
+from tfx.types.component_spec import ExecutionParameter
 
-from pipeline.config import Config, parse_config
+from pipeline import run_parameters
+from pipeline.config import Config
 
 SUMMARY = "summary"  # custom property: one line for people about what the step made
 _SCRATCH = ".scratch"
+# Execution properties of a step that reads the configuration: what a run on a cluster says for itself.
+RUN_PARAMETERS = {name: ExecutionParameter(type=kind, optional=True) for name, kind in run_parameters.TYPES.items()}
+NO_PARAMETERS: Mapping[str, Any] = types.MappingProxyType({})
 
 ArtifactsByKey = dict[str, list[Artifact]]
 
@@ -60,8 +66,8 @@ def scratch(target: Path) -> Iterator[Path]:
 
 
 def configuration(properties: Mapping[str, Any]) -> Config:
-    """Reads the execution property `config`."""
-    return parse_config(json.loads(properties["config"]), source="execution property 'config'")
+    """Reads the execution property `config`, with the run's parameters in the place of what stands there."""
+    return run_parameters.applied(json.loads(properties["config"]), properties, source="execution property 'config'")
 
 
 def function(path: str) -> Callable[..., Any]:

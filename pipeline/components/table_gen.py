@@ -8,21 +8,21 @@ by a batch and a bucket on any runner, and parts and buckets can be worked on an
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import apache_beam as beam
 from tfx.dsl.components.base import base_beam_component, base_beam_executor, executor_spec
-from tfx.types import Channel
+from tfx.types import BaseChannel, Channel
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 from typing_extensions import override
 
-from pipeline import tables
-from pipeline.artifacts import Tables
+from pipeline import run_parameters, tables
+from pipeline.artifacts import Files, Tables
 from pipeline.components import payload
-from pipeline.config import parse_config
+from pipeline.config import Config, parse_config
 from pipeline.report import TableReport, TablesReport
 from pipeline.sources.source import SourcePart
 
@@ -96,8 +96,9 @@ class TableGenSpec(ComponentSpec):
         "config": ExecutionParameter(type=str),
         "sources": ExecutionParameter(type=str),
         "code": ExecutionParameter(type=str),
+        **payload.RUN_PARAMETERS,
     }
-    INPUTS: ClassVar[dict[str, ChannelParameter]] = {}
+    INPUTS: ClassVar = {"files": ChannelParameter(type=Files, optional=True)}
     OUTPUTS: ClassVar = {"tables": ChannelParameter(type=Tables)}
 
 
@@ -113,12 +114,25 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     ) -> None:
         """Writes the tables and the cleaning report."""
         config = payload.configuration(exec_properties)
+        if input_dict.get("files"):
+            config = placed(config, payload.folder(input_dict, "files"))
         parts = tables.plan_parts(config)
         with payload.scratch(payload.folder(output_dict, "tables")) as work:
             with self._make_beam_pipeline() as flow:
-                _import(flow, parts, _Where(exec_properties["config"], str(work)))
+                _import(flow, parts, _Where(config.model_dump_json(), str(work)))
             total = json.loads((work / REPORT_FILE).read_text(encoding="utf-8"))["tables"]
         payload.describe(payload.single(output_dict, "tables"), summarise(total))
+
+
+def placed(config: Config, folder: Path) -> Config:
+    """Returns the configuration with the tables' paths, which are relative, in a folder."""
+    tree = config.model_dump(mode="json")
+    paths = {
+        name: str(folder / str(value))
+        for name, value in run_parameters.defaults(config).items()
+        if name in run_parameters.PATHS
+    }
+    return run_parameters.applied(tree, paths, source="files")
 
 
 def _import(flow: beam.Pipeline, parts: Parts, where: _Where) -> None:
@@ -155,12 +169,26 @@ class TableGen(base_beam_component.BaseBeamComponent):
 
     Args:
       config: configuration as JSON.
-      sources: fingerprint of the files.
+      sources: fingerprint of the files, or the parameter that names their state.
       code: fingerprint of the code.
+      parameters: what a run on a cluster says for itself, by name.
+      files: channel of the shop's Files; None where the tables' paths are files that the step sees.
     """
 
     SPEC_CLASS = TableGenSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(self, config: str, sources: str, code: str) -> None:
-        super().__init__(TableGenSpec(config=config, sources=sources, code=code, tables=Channel(type=Tables)))
+    def __init__(
+        self,
+        *,
+        config: str,
+        sources: Any,
+        code: str,
+        parameters: Mapping[str, Any] = payload.NO_PARAMETERS,
+        files: BaseChannel | None = None,
+    ) -> None:
+        super().__init__(
+            TableGenSpec(
+                config=config, sources=sources, code=code, files=files, tables=Channel(type=Tables), **parameters
+            )
+        )

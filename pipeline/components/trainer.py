@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tfx.components.trainer import executor as stock
@@ -30,6 +31,7 @@ class TrainerSpec(ComponentSpec):
         "run_fn": ExecutionParameter(type=str),
         "custom_config": ExecutionParameter(type=str),
         "code": ExecutionParameter(type=str),
+        **payload.RUN_PARAMETERS,
     }
     INPUTS: ClassVar = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
@@ -60,7 +62,9 @@ class Executor(stock.GenericExecutor):
     ) -> fn_args_utils.FnArgs:
         arguments = super()._GetFnArgs(input_dict, output_dict, exec_properties)
         more = {name: payload.single(input_dict, name).uri for name in MORE_INPUTS}
-        arguments.custom_config = {**(arguments.custom_config or {}), **more}
+        settings = arguments.custom_config or {}
+        config = payload.configuration({**exec_properties, **settings})
+        arguments.custom_config = {**settings, **more, "config": config.model_dump_json()}
         return arguments
 
 
@@ -76,6 +80,7 @@ class Trainer(base_component.BaseComponent):
       settings: what run_fn finds in fn_args.custom_config beside the URIs: the configuration as JSON
         under "config", and the folders "checkpoints" and "cache".
       code: fingerprint of the code.
+      parameters: what a run on a cluster says for itself, by name.
     """
 
     SPEC_CLASS = TrainerSpec
@@ -89,6 +94,7 @@ class Trainer(base_component.BaseComponent):
         run_fn: str,
         settings: dict[str, str],
         code: str,
+        parameters: Mapping[str, Any] = payload.NO_PARAMETERS,
     ) -> None:
         super().__init__(
             TrainerSpec(
@@ -101,5 +107,6 @@ class Trainer(base_component.BaseComponent):
                 model=Channel(type=standard_artifacts.Model),
                 model_run=Channel(type=standard_artifacts.ModelRun),
                 **inputs,
+                **parameters,
             )
         )

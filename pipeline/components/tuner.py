@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tfx.components.tuner import executor as stock
@@ -31,6 +32,7 @@ class TunerSpec(ComponentSpec):
         "tuner_fn": ExecutionParameter(type=str),
         "custom_config": ExecutionParameter(type=str),
         "code": ExecutionParameter(type=str),
+        **payload.RUN_PARAMETERS,
     }
     INPUTS: ClassVar = {name: kind for name, kind in TrainerSpec.INPUTS.items() if name != "hyperparameters"}
     OUTPUTS: ClassVar = {
@@ -53,9 +55,10 @@ class Executor(stock.Executor):
         results = payload.folder(output_dict, "tuner_results")
         given = json_utils.loads(exec_properties["custom_config"])
         more = {name: payload.single(input_dict, name).uri for name in MORE_INPUTS}
-        told = json_utils.dumps({**given, **more, "board": str(results / BOARD)})
+        config = payload.configuration({**exec_properties, **given})
+        told = json_utils.dumps({**given, **more, "config": config.model_dump_json(), "board": str(results / BOARD)})
         super().Do(input_dict, output_dict, {**exec_properties, "custom_config": told})
-        metric = payload.configuration(given).gate.metric
+        metric = config.gate.metric
         report = report_of(json.loads((results / _TRIALS).read_text(encoding="utf-8")), metric)
         (results / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         gained = f"{metric} {report['score']:.3f}, {report['default_score']:.3f} without tuning"
@@ -95,12 +98,21 @@ class Tuner(base_component.BaseComponent):
       settings: what tuner_fn finds in fn_args.custom_config beside the URIs: the configuration as JSON
         under "config", and the folders "checkpoints" and "cache".
       code: fingerprint of the code.
+      parameters: what a run on a cluster says for itself, by name.
     """
 
     SPEC_CLASS = TunerSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, *, inputs: dict[str, BaseChannel], tuner_fn: str, settings: dict[str, str], code: str) -> None:
+    def __init__(
+        self,
+        *,
+        inputs: dict[str, BaseChannel],
+        tuner_fn: str,
+        settings: dict[str, str],
+        code: str,
+        parameters: Mapping[str, Any] = payload.NO_PARAMETERS,
+    ) -> None:
         super().__init__(
             TunerSpec(
                 train_args=trainer_pb2.TrainArgs(splits=[SPLITS[0]]),
@@ -111,5 +123,6 @@ class Tuner(base_component.BaseComponent):
                 best_hyperparameters=Channel(type=standard_artifacts.HyperParameters),
                 tuner_results=Channel(type=standard_artifacts.TunerResults),
                 **inputs,
+                **parameters,
             )
         )

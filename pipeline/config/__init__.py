@@ -6,6 +6,7 @@ allowed. Imports no TensorFlow.
 """
 
 from pipeline.config.gate import GateCheck, GateConfig
+from pipeline.config.kubeflow import KubeflowConfig, PodConfig
 from pipeline.config.loading import ConfigError, encoder_source, load_config, models_folder, parse_config
 from pipeline.config.model import (
     Config,
@@ -34,7 +35,9 @@ __all__ = [
     "GateConfig",
     "HistoryConfig",
     "ItemFeaturesConfig",
+    "KubeflowConfig",
     "ModelConfig",
+    "PodConfig",
     "RankingConfig",
     "RunnerConfig",
     "SearchConfig",

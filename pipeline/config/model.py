@@ -8,6 +8,7 @@ import pydantic
 
 from pipeline import schema
 from pipeline.config.gate import GateConfig
+from pipeline.config.kubeflow import KubeflowConfig
 from pipeline.config.ranking import RankingConfig
 from pipeline.config.search import SearchConfig
 from pipeline.config.tables import Section, SplitConfig, TablesConfig
@@ -167,6 +168,7 @@ class Config(Section):
     tuner: TunerConfig = TunerConfig()
     serving: ServingConfig = ServingConfig()
     runner: RunnerConfig = RunnerConfig()
+    kubeflow: KubeflowConfig = KubeflowConfig()
 
     @property
     def history_length(self) -> int:

@@ -158,7 +158,7 @@ def record_training(fn_args: fn_args_utils.FnArgs) -> None:
     Path(fn_args.serving_model_dir).mkdir(parents=True)
 
 
-def test_run_fn_gets_the_uris_of_all_inputs(tmp_path: Path) -> None:
+def test_run_fn_gets_the_uris_of_all_inputs_and_what_the_run_says(tmp_path: Path, config: Config) -> None:
     (tmp_path / "schema").mkdir()
     (tmp_path / "schema" / "schema.pbtxt").write_text("")
     kinds = {
@@ -185,16 +185,18 @@ def test_run_fn_gets_the_uris_of_all_inputs(tmp_path: Path) -> None:
         run_fn=f"{__name__}.record_training",
         train_args='{"splits": ["train"]}',
         eval_args='{"splits": ["validation"]}',
-        custom_config=json.dumps({"config": "{}", "cache": "c"}),
+        custom_config=json.dumps({"config": config.model_dump_json(), "cache": "c"}),
         code="",
+        epochs=3,
     )
     [fn_args] = CALLS
     assert fn_args.train_files == [str(tmp_path / "examples" / "Split-train" / "*")]
     assert fn_args.eval_files == [str(tmp_path / "examples" / "Split-validation" / "*")]
     assert fn_args.transform_output == str(tmp_path / "transform_graph")
     assert fn_args.model_run_dir == str(tmp_path / "model_run")
+    told = config.model_copy(update={"training": config.training.model_copy(update={"epochs": 3})})
     assert fn_args.custom_config == {
-        "config": "{}",
+        "config": told.model_dump_json(),
         "cache": "c",
         **{name: str(tmp_path / name) for name in ("item_examples", "item_transform_graph", "tables", "cases")},
     }
