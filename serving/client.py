@@ -19,7 +19,7 @@ from serving.grpc_transport import GrpcTransport
 from serving.hedging import HedgedTransport
 from serving.question import Answer, Question
 from serving.questions import Questions
-from serving.requests import History, Moment, ScoredItem, VersionState
+from serving.requests import History, Moment, ScoredItem, VersionState, Why
 from serving.retries import Retries
 from serving.rules import Rules
 from serving.transports import LocalTransport, Transport
@@ -37,6 +37,7 @@ __all__ = [
     "ServingError",
     "Transport",
     "VersionState",
+    "Why",
 ]
 
 Arguments = ParamSpec("Arguments")

@@ -13,12 +13,37 @@ from serving.rules import Rules
 
 
 @dataclass(frozen=True)
+class Why:
+    """Why a search answers an item.
+
+    Args:
+      similarity: how near its meaning is to that of the request, -1 to 1.
+      matched_words: the words of the query, as they were read, that its texts have.
+      named: whether the query names it (item id, model number, brand) or quotes its title.
+    """
+
+    similarity: float
+    matched_words: tuple[str, ...]
+    named: bool
+
+
+@dataclass(frozen=True)
 class ScoredItem:
-    """One answer."""
+    """One answer.
+
+    Args:
+      item_id: the item.
+      score: how well it fits.
+      title: its name.
+      price: what it costs; None where unknown.
+      why: why a search answers it; None for other answers.
+    """
 
     item_id: str
     score: float
     title: str = ""
+    price: float | None = None
+    why: Why | None = None
 
 
 @dataclass(frozen=True)
@@ -130,13 +155,24 @@ def padded_tensor(rows: Sequence[Sequence[str]]) -> NDArray[Any]:
 
 
 def scored_items(outputs: Mapping[str, NDArray[Any]]) -> list[list[ScoredItem]]:
-    """Reads `item_ids`, `scores` and `titles`; padding at the ends of rows is left out."""
-    titles = outputs.get("titles", np.full_like(outputs["item_ids"], b""))
-    return [
-        [
-            ScoredItem(item.decode(errors="replace"), float(score), title.decode(errors="replace"))
-            for item, score, title in zip(row_ids, row_scores, row_titles, strict=True)
-            if item
-        ]
-        for row_ids, row_scores, row_titles in zip(outputs["item_ids"], outputs["scores"], titles, strict=True)
-    ]
+    """Reads the outputs of a signature that answers items; padding at the ends of rows is left out."""
+    ids, scores = outputs["item_ids"], outputs["scores"]
+    titles, prices = outputs.get("titles", np.full_like(ids, b"")), outputs.get("prices", np.zeros_like(scores))
+
+    def item(row: int, place: int) -> ScoredItem:
+        cell = (row, place)
+        price = float(prices[cell]) or None
+        return ScoredItem(_text(ids[cell]), float(scores[cell]), _text(titles[cell]), price, _why(outputs, cell))
+
+    return [[item(row, place) for place, item_id in enumerate(line) if item_id] for row, line in enumerate(ids)]
+
+
+def _why(outputs: Mapping[str, NDArray[Any]], cell: tuple[int, int]) -> Why | None:
+    if "similarities" not in outputs:
+        return None
+    words = _text(outputs["matched_words"][cell]).split()
+    return Why(float(outputs["similarities"][cell]), tuple(words), bool(outputs["named"][cell]))
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="replace")

@@ -64,6 +64,7 @@ class Answers(tf.Module):
         known: tf.Tensor | None = None,
         silent: tf.Tensor | None = None,
         fused: Callable[[ExactIndex], tf.Tensor] | None = None,
+        reasons: Callable[[tf.Tensor], Tensors] | None = None,
     ) -> Tensors:
         """Answers the k best items of each row.
 
@@ -75,6 +76,7 @@ class Answers(tf.Module):
           known: bool [batch], which rows get an answer at all; None means all.
           silent: bool [batch], which rows are answered by popularity; None means none.
           fused: scores all items, [batch, items], in place of the towers alone.
+          reasons: says more of the answered rows [batch, K], -1 pads; None says no more.
 
         Returns:
           The outputs of a signature that answers items, K = min(max(k), items) of them.
@@ -86,14 +88,12 @@ class Answers(tf.Module):
         towers = self._index.scores(queries) if fused is None else fused(self._index)
         evidence, scores = self._look(request, towers), self._spoken_for(towers, inputs, silent)
         allowed = boosted(tf.where(self._filters.allowed(inputs, banned), scores, -np.inf), weights)
-        # Equal scores keep the order in which they come: the catalogue's.
-        rows = tf.sort(self._candidates(evidence, allowed, selection), axis=1)
+        rows = tf.sort(self._candidates(evidence, allowed, selection), axis=1)  # so equal ones keep their order
         found = pick(allowed, rows)
-        if self._stage is not None and evidence is not None:
-            found = _unless(silent, self._stage.scores(evidence, rows), pick(scores, rows))
-            found = boosted(tf.where(rows >= 0, found, -np.inf), weights, rows)
+        if evidence is not None:
+            found = boosted(self._staged(evidence, rows, silent, scores), weights, rows)
         rows, found = selection.select(rows, found, vectors=self._index.vectors, path_of=self._filters.path_of)
-        return self._named(*(rows, found) if known is None else _only(known, rows, found))
+        return self._named(*(rows, found) if known is None else _only(known, rows, found), reasons)
 
     def scores_of(self, request: Request, silent: tf.Tensor) -> tf.Tensor:
         """Scores the candidates [batch, n] of `rank`, minus infinity for unknown items and those that are filtered."""
@@ -108,9 +108,16 @@ class Answers(tf.Module):
     def _look(self, request: Request | None, towers: tf.Tensor) -> Any:
         return None if request is None or self._stage is None else self._stage.look(request, towers)
 
-    def _named(self, rows: tf.Tensor, scores: tf.Tensor) -> Tensors:
+    def _staged(self, evidence: Any, rows: tf.Tensor, silent: tf.Tensor | None, scores: tf.Tensor) -> tf.Tensor:
+        """Lets the stage score candidates [batch, C]; of silent lines it knows nothing, either."""
+        assert self._stage is not None  # who else has found evidence
+        found = _unless(silent, self._stage.scores(evidence, rows), pick(scores, rows))
+        return tf.where(rows >= 0, found, -np.inf)
+
+    def _named(self, rows: tf.Tensor, scores: tf.Tensor, reasons: Callable[[tf.Tensor], Tensors] | None) -> Tensors:
         ids, titles = (tf.gather(texts, rows + 1) for texts in (self.ids, self._titles))
-        return {"item_ids": ids, "scores": scores, "titles": titles}
+        more = {} if reasons is None else reasons(rows)
+        return {"item_ids": ids, "scores": scores, "titles": titles, **self._filters.prices_of(rows), **more}
 
     def _spoken_for(
         self, scores: tf.Tensor, inputs: Tensors, silent: tf.Tensor | None, rows: tf.Tensor | None = None

@@ -21,6 +21,7 @@ CATEGORIES, EXCLUDE_CATEGORIES, BRANDS = "categories", "exclude_categories", "br
 MIN_PRICE, MAX_PRICE, IN_STOCK = "min_price", "max_price", "in_stock_only"
 BOOST_ITEMS, BOOSTS = "boost_item_ids", "boosts"
 PURCHASE, RATING, PRICE = "purchase", "rating", "price"
+PRICES, SIMILARITIES, MATCHED_WORDS, NAMED = "prices", "similarities", "matched_words", "named"
 DIVERSITY, MAX_PER_CATEGORY = "diversity", "max_per_category"
 _MAX_INT32 = 2**31 - 1
 
@@ -87,7 +88,7 @@ def signature_contracts(
     optional_query = (
         (Port(query.name, "string", 1, "the words that the visitor typed", ""),) if config.features.query else ()
     )
-    ranked = _ranked_ports()
+    ranked = _ranked_ports(columns)
     item = Port(schema.RAW_ITEM_ID, "string", 1, "the item that others shall resemble")
     candidates = Port(CANDIDATES, "string", 2, 'the items to score; "" pads')
     scores = Port("scores", "float32", 2, "the fit of each candidate, minus infinity for an unknown or filtered item")
@@ -99,7 +100,9 @@ def signature_contracts(
         SignatureContract(RANK, (user, candidates, *moment, *optional_query, *filters), (scores, *_head_ports(heads))),
     ]
     if config.features.query:
-        contracts.append(SignatureContract(SEARCH, (query, optional_user, *moment, *answer), ranked))
+        contracts.append(
+            SignatureContract(SEARCH, (query, optional_user, *moment, *answer), (*ranked, *_reason_ports()))
+        )
     named = {contract.name: contract for contract in contracts}
     return {**named, SERVING_DEFAULT: named[RECOMMEND]}
 
@@ -228,11 +231,22 @@ def _filter_ports(columns: Collection[str]) -> tuple[Port, ...]:
     )
 
 
-def _ranked_ports() -> tuple[Port, ...]:
+def _ranked_ports(columns: Collection[str]) -> tuple[Port, ...]:
+    prices = Port(PRICES, "float32", 2, "what they cost; 0 where unknown and where padded")
     return (
         Port("item_ids", "string", 2, 'the best items, best first; "" pads'),
         Port("scores", "float32", 2, "their scores, descending where diversity is 0; minus infinity where padded"),
         Port("titles", "string", 2, 'their titles; "" pads'),
+        *((prices,) if schema.RAW_PRICE in columns else ()),
+    )
+
+
+def _reason_ports() -> tuple[Port, ...]:
+    """Why a search answers an item."""
+    return (
+        Port(SIMILARITIES, "float32", 2, "how near its meaning is to that of the request, -1 to 1; 0 where padded"),
+        Port(MATCHED_WORDS, "string", 2, "the words of the query, as they were read, that its texts have"),
+        Port(NAMED, "int32", 2, "1 where the query names it (item id, model number, brand) or quotes its title"),
     )
 
 

@@ -19,7 +19,7 @@ from trainer.heads.head import LearnedHead
 from trainer.index import ExactIndex, row_table
 from trainer.lexical.search import WordSearch
 from trainer.lexical.texts import ItemTexts
-from trainer.ranking_stage import RankingStage
+from trainer.ranking_stage import RankingStage, Request
 from trainer.request_reader import RequestReader, Tensors, TextReader, Towers, Transform, numbers
 from trainer.rules.attributes import ItemAttributes
 from trainer.rules.fallback import Popularity
@@ -93,7 +93,10 @@ class ServedModel(tf.Module):
         words = self._words
         if words is None:
             request = self._requests.read(inputs)
-            return self._answers.best(request.queries, inputs, silent=self._requests.silent(request))
+            silent = self._requests.silent(request)
+            return self._answers.best(
+                request.queries, inputs, silent=silent, reasons=lambda rows: self._nearness(request, rows)
+            )
         typed = inputs[schema.RAW_QUERY]
         query = words.read(typed)
         request = self._requests.read({**inputs, schema.RAW_QUERY: query.texts})
@@ -103,7 +106,14 @@ class ServedModel(tf.Module):
             inputs,
             silent=silent,
             fused=lambda index: words.fusion.scores(found, request.queries, index),
+            reasons=lambda rows: self._nearness(request, rows) | words.reasons(query, found, rows),
         )
+
+    def _nearness(self, request: Request, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Says how near items [batch, n] are by meaning; without words that is all that can be said."""
+        near = tf.where(rows >= 0, self.index.scores_of(request.queries, rows), 0.0)
+        nothing = {contract.MATCHED_WORDS: tf.fill(tf.shape(rows), ""), contract.NAMED: tf.zeros_like(rows, tf.int32)}
+        return {contract.SIMILARITIES: near, **nothing}
 
     def similar_items(self, inputs: Tensors) -> Tensors:
         """Answers `similar_items`: nothing for an unknown item, and never the item itself."""

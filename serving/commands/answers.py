@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from serving.client import ScoredItem
 
 PROGRESS_AFTER_S = 2.0
@@ -37,8 +39,7 @@ class Answer:
 
     def line(self) -> str:
         """Returns the answer as a line of JSON."""
-        items = [{"item_id": item.item_id, "score": item.score} for item in self.items]
-        return json.dumps({self.key[0]: self.key[1], "items": items}, ensure_ascii=False)
+        return json.dumps({self.key[0]: self.key[1], "items": list(map(_described, self.items))}, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,17 @@ def ask_in_batches(values: Sequence[str], ask: Callable[[Sequence[str]], list[An
     return answers
 
 
+def _described(item: ScoredItem) -> dict[str, Any]:
+    """Says all that is known of an answered item, in the words of JSON."""
+    said: dict[str, Any] = {"item_id": item.item_id, "score": item.score, "title": item.title}
+    if item.price is not None:
+        said["price"] = item.price
+    if item.why is not None:
+        words = list(item.why.matched_words)
+        said["why"] = {"similarity": item.why.similarity, "matched_words": words, "named": item.why.named}
+    return said
+
+
 def _write(answers: Sequence[Answer], output: Path) -> None:
     temporary = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
@@ -117,22 +129,41 @@ def _write(answers: Sequence[Answer], output: Path) -> None:
 def _print_tables(answers: Sequence[Answer]) -> None:
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
 
     console = Console()
     for answer in answers:
         heading = f"[bold]{escape(answer.key[1])}[/]" + (f" · {escape(answer.note)}" if answer.note else "")
         console.print(heading if answer.items else f"{heading}: no item fits", soft_wrap=True, highlight=False)
-        table = Table(box=None, pad_edge=False)
-        table.add_column("", justify="right", style="dim")
-        table.add_column("title", overflow="fold")
-        table.add_column("item", style="cyan", no_wrap=True)
-        table.add_column("score", justify="right")
-        for rank, item in enumerate(answer.items, start=1):
-            table.add_row(str(rank), escape(item.title or "-"), escape(item.item_id), f"{item.score:.3f}")
+        table = _table(answer.items)
         if answer.items:
             console.print(table)
         console.print()
+
+
+def _table(items: Sequence[ScoredItem]) -> Table:
+    """Makes a table of answers; columns of which nothing is known stay away."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    priced, reasoned = (any(getattr(item, name) is not None for item in items) for name in ("price", "why"))
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", justify="right", style="dim")
+    table.add_column("title", overflow="fold")
+    if priced:
+        table.add_column("price", justify="right")
+    table.add_column("item", style="cyan", no_wrap=True)
+    table.add_column("score", justify="right")
+    if reasoned:
+        table.add_column("alike", justify="right")
+        table.add_column("why", overflow="fold")
+    for rank, item in enumerate(items, start=1):
+        price = [] if not priced else ["-" if item.price is None else f"{item.price:,.2f}"]
+        cells = [str(rank), escape(item.title or "-"), *price, escape(item.item_id), f"{item.score:.3f}"]
+        if item.why is not None:
+            said = [*(["named"] if item.why.named else []), *item.why.matched_words]
+            cells += [f"{item.why.similarity:.2f}", escape(", ".join(said)) or "by meaning"]
+        table.add_row(*cells)
+    return table
 
 
 @contextlib.contextmanager

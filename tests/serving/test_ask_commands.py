@@ -45,7 +45,7 @@ def test_recommend_as_json(shop: list[str], histories: list[str]) -> None:
     result = run("recommend", *shop, *histories, "--users", "anna", "bert", "somebody-new", "--k", "3", "--json")
     anna, bert, new = answers(result)
     assert list(anna) == ["user_id", "items"]
-    assert list(anna["items"][0]) == ["item_id", "score"]
+    assert list(anna["items"][0]) == ["item_id", "score", "title"]
     assert [anna["user_id"], bert["user_id"], new["user_id"]] == ["anna", "bert", "somebody-new"]
     assert ids(anna) == ["apple", "cheese", "eggs"]
     assert anna["items"][0]["score"] == pytest.approx(5.6)
@@ -138,7 +138,20 @@ def test_search(shop: list[str], tmp_path: Path) -> None:
     )
     assert (first["query"], ids(first)) == ("Fine eggs", ["eggs"])
     assert (second["query"], ids(second)) == ("Fine figs", ["figs"])
-    assert "Fine eggs" in run("search", *shop, "--queries", "Fine eggs", "--k", "1").stdout
+
+
+def test_search_says_why(shop: list[str]) -> None:
+    words = [*shop, "--queries", "Fine eggs", "--k", "6"]
+    (answer,) = answers(run("search", *words, "--json"))
+    eggs, figs = answer["items"][0], next(item for item in answer["items"] if item["item_id"] == "figs")
+    assert (eggs["title"], eggs["price"]) == ("Fine eggs", 2.5)
+    assert eggs["why"] == {"similarity": pytest.approx(0.202), "matched_words": ["Fine", "eggs"], "named": True}
+    assert "price" not in figs
+    assert figs["why"]["matched_words"] == []
+    people = [line.split() for line in run("search", *words).stdout.splitlines()]
+    assert people[1] == ["title", "price", "item", "score", "alike", "why"]
+    assert people[2] == ["1", "Fine", "eggs", "2.50", "eggs", "20.200", "0.20", "named,", "Fine,", "eggs"]
+    assert any(line[3:5] == ["-", "figs"] and line[-2:] == ["by", "meaning"] for line in people)
 
 
 def test_rules(shop: list[str], tmp_path: Path) -> None:

@@ -183,6 +183,13 @@ def test_what_names_an_item_wins(search: WordSearch, query: str, first: set[str]
         assert set(_rank(search, query, seed)[: len(first)]) == first
 
 
+def test_matched_words_are_those_of_the_item(search: WordSearch) -> None:
+    query = search.read(tf.constant(["a red SHOE zzzzz", "", "runing knives"]))
+    rows = tf.constant([[0, 1, 5, 2, -1], [0, 1, 2, 3, 4], [5, 0, 7, -1, 1]], tf.int64)
+    found = [[each.decode() for each in line] for line in search.matched(query, rows).numpy()]
+    assert found == [["red shoe", "shoe", "red shoe", "", ""], [""] * 5, ["knives", "running", "", "", "running"]]
+
+
 def test_words_that_stand_apart_are_no_phrase(search: WordSearch) -> None:
     query = search.read(tf.constant(["red shoe horn", "red horn", "shoe zzzz"]))
     found = search.find(query, tf.constant(["", "", ""])).named.numpy()

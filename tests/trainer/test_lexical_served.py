@@ -18,6 +18,8 @@ ODD = [
     "%s ' OR 1=1",
 ]
 
+_SAID = ("matched_words", "titles")
+
 
 def _ids(answers: dict[str, np.ndarray], line: int = 0) -> list[str]:
     return [each.decode() for each in answers["item_ids"][line]]
@@ -32,6 +34,21 @@ def test_search_reads_words_and_who_asks(exported: ExportedModel) -> None:
         assert all("knife" in title for title in titles[1])
     assert not np.array_equal(anonymous["scores"][0], found["scores"][0])
     np.testing.assert_allclose(anonymous["scores"][1], found["scores"][1], rtol=0, atol=1e-5)
+
+
+def test_search_says_why(exported: ExportedModel) -> None:
+    answers = exported.ask("search", {"query": ["green rose", "i00017"], "timestamp": [9], "k": [40, 3]})
+    rows = np.array([[int(each[1:] or -1) for each in line] for line in answers["item_ids"]])
+    np.testing.assert_allclose(answers["prices"], np.where(rows >= 0, 1.0 + rows, 0.0))
+    words, titles = ([[text.decode().split() for text in line] for line in answers[name]] for name in _SAID)
+    expected = [[word for word in ("green", "rose") if word in title] for title in titles[0]]
+    assert words[0] == expected
+    assert {len(each) for each in expected} == {0, 1, 2}
+    near, first = answers["similarities"], answers["named"][1]
+    assert first.tolist() == [1] + [0] * 39
+    assert ((near[0] >= -1) & (near[0] <= 1)).all()
+    assert np.ptp(near[0]) > 0.1
+    assert (near[1, 3:] == 0).all()
 
 
 def test_search_for_an_item_id_finds_it(exported: ExportedModel) -> None:

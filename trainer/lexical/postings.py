@@ -30,10 +30,11 @@ class Postings(tf.Module):
         self._items = items
         # A last key without items stands for whatever is not known.
         ends = np.asarray(splits, np.int64)
+        rows, weights = _sorted(ends, np.asarray(rows, np.int32), np.asarray(weights, np.float32))
         self._unknown = len(ends) - 1
         self._splits = tf.Variable(np.append(ends, ends[-1:]), trainable=False, name="splits")
-        self._rows = tf.Variable(np.asarray(rows, np.int32), trainable=False, name="rows")
-        self._weights = tf.Variable(np.asarray(weights, np.float32), trainable=False, name="weights")
+        self._rows = tf.Variable(rows, trainable=False, name="rows")
+        self._weights = tf.Variable(weights, trainable=False, name="weights")
 
     def scores(self, keys: tf.RaggedTensor) -> tf.Tensor:
         """Adds up what the keys of each line say; a key that comes twice counts twice.
@@ -45,13 +46,37 @@ class Postings(tf.Module):
           float32 [batch, items].
         """
         batch = keys.nrows(out_type=tf.int64)
-        known = tf.where(keys.flat_values >= 0, keys.flat_values, self._unknown)
-        starts, ends = tf.gather(self._splits, known), tf.gather(self._splits, known + 1)
-        entries = tf.ragged.range(starts, ends).flat_values
-        lines = tf.repeat(keys.value_rowids(), ends - starts)
+        entries, counts = self._entries(keys)
+        lines = tf.repeat(keys.value_rowids(), counts)
         cells = lines * self._items + tf.cast(tf.gather(self._rows, entries), tf.int64)
         summed = tf.math.unsorted_segment_sum(tf.gather(self._weights, entries), cells, batch * self._items)
         return tf.reshape(summed, tf.stack([batch, self._items]))
+
+    def speak_for(self, keys: tf.RaggedTensor, rows: tf.Tensor) -> tf.Tensor:
+        """Tells which keys of each line speak for which of some items.
+
+        Args:
+          keys: int64 [batch, (keys)], negative for an unknown one, which speaks for none.
+          rows: int64 [batch, n], items; negative for none.
+
+        Returns:
+          bool [all keys, n], in the order of the keys' flat values.
+        """
+        entries, counts = self._entries(keys)
+        places = tf.range(tf.size(counts), dtype=tf.int64) * self._items
+        # Entries are sorted by key and then by item, so one search finds each pair of both.
+        listed = tf.repeat(places, counts) + tf.cast(tf.gather(self._rows, entries), tf.int64)
+        listed = tf.concat([listed, tf.constant([-1], tf.int64)], axis=0)
+        mine = tf.gather(rows, keys.value_rowids())
+        wanted = places[:, tf.newaxis] + mine
+        found = tf.searchsorted(listed[:-1], tf.reshape(wanted, [-1]), out_type=tf.int64)
+        return tf.equal(tf.gather(listed, tf.reshape(found, tf.shape(wanted))), wanted) & (mine >= 0)
+
+    def _entries(self, keys: tf.RaggedTensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Lists the entries of all keys, one key after the other, and how many each key has."""
+        known = tf.where(keys.flat_values >= 0, keys.flat_values, self._unknown)
+        starts, ends = tf.gather(self._splits, known), tf.gather(self._splits, known + 1)
+        return tf.ragged.range(starts, ends).flat_values, ends - starts
 
 
 def bm25_postings(documents: Sequence[Rows], keys: int, *, k1: float, b: float, name: str) -> Postings:
@@ -85,3 +110,11 @@ def plain_postings(pairs: Sequence[tuple[int, int]], keys: int, *, items: int, n
     table = np.array(sorted(pairs), np.int64).reshape(-1, 2)
     splits = np.searchsorted(table[:, 0], np.arange(keys + 1))
     return Postings(splits, table[:, 1], np.ones(len(table)), items=items, name=name)
+
+
+def _sorted(
+    splits: Rows, rows: npt.NDArray[np.int32], weights: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """Sorts the entries of each key by item."""
+    order = np.lexsort((rows, np.repeat(np.arange(len(splits) - 1), np.diff(splits))))
+    return rows[order], weights[order]

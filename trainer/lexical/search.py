@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.config import SearchConfig
+from trainer import contract
 from trainer.lexical.exact import ExactKeys, Phrases
 from trainer.lexical.fusion import Found, Fusion
 from trainer.lexical.postings import bm25_postings
@@ -24,10 +25,12 @@ class Query(NamedTuple):
 
     Args:
       texts: string [batch], cut to what is read; misspelt words are replaced.
-      stems: int64 [batch, (words)], without stop words, negative for a word that no item has.
+      words: string [batch, (words)], as they are read, without stop words.
+      stems: int64 [batch, (words)], of these words, negative for one that no item has.
     """
 
     texts: tf.Tensor
+    words: tf.RaggedTensor
     stems: tf.RaggedTensor
 
 
@@ -55,22 +58,29 @@ class WordSearch(tf.Module):
             )
             for place, names in enumerate(texts.documents)
         ]
+        # What a text has, a text of more columns has, too.
+        self._widest = [
+            place
+            for place, names in enumerate(texts.documents)
+            if not any(set(names) < set(others) for others in texts.documents)
+        ]
         self._exact, self._phrases = ExactKeys(texts), Phrases(columns.get("title", nothing))
         self._spelling = Spelling(vocabulary) if config.correct_spelling else None
 
     def read(self, queries: tf.Tensor) -> Query:
         """Splits queries, string [batch], into words and corrects those."""
         queries = shortened(queries)
-        typed = words(queries)[:, :_MOST_WORDS]
+        typed = read = words(queries)[:, :_MOST_WORDS]
         stems = self._table.stems(typed.flat_values)
         if self._spelling is not None:
-            read = self._spelling.corrected(typed.flat_values, stems)
-            stems = tf.where(tf.equal(read, typed.flat_values), stems, self._table.stems(read))
-            read = typed.with_flat_values(read)
-            changed = tf.reduce_any(tf.not_equal(read, typed), axis=1)
-            queries = tf.where(changed, tf.strings.reduce_join(read, axis=1, separator=" "), queries)
+            read = typed.with_flat_values(self._spelling.corrected(typed.flat_values, stems))
+            same = tf.equal(read, typed)
+            stems = tf.where(same.flat_values, stems, self._table.stems(read.flat_values))
+            corrected = tf.strings.reduce_join(read, axis=1, separator=" ")
+            queries = tf.where(tf.reduce_all(same, axis=1), queries, corrected)
         kept = typed.with_flat_values(tf.not_equal(stems, STOP_WORD))
-        return Query(queries, tf.ragged.boolean_mask(typed.with_flat_values(stems), kept))
+        known = tf.ragged.boolean_mask(read, kept)
+        return Query(queries, known, tf.ragged.boolean_mask(typed.with_flat_values(stems), kept))
 
     def document_scores(self, query: Query) -> list[tf.Tensor]:
         """Answers BM25 of each text, float32 [batch, items] each."""
@@ -88,6 +98,27 @@ class WordSearch(tf.Module):
         by_words = sum(_of_best(scores) for scores in documents) / len(documents)
         says = (query.stems.row_lengths() > 0) | tf.reduce_any(named, axis=1)
         return Found(by_words, named, says)
+
+    def reasons(self, query: Query, found: Found, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Says why items [batch, n] are answered, -1 pads: `matched_words` and `named` of the contract."""
+        named = tf.gather(found.named, tf.maximum(rows, 0), batch_dims=1) & (rows >= 0)
+        return {contract.MATCHED_WORDS: self.matched(query, rows), contract.NAMED: tf.cast(named, tf.int32)}
+
+    def matched(self, query: Query, rows: tf.Tensor) -> tf.Tensor:
+        """Says which words of the queries stand in the texts of items, in any of their forms.
+
+        Args:
+          query: the words.
+          rows: int64 [batch, n], items; negative for none.
+
+        Returns:
+          string [batch, n], the words with spaces between them.
+        """
+        hits = [self._documents[place].speak_for(query.stems, rows) for place in self._widest]
+        flat = tf.where(tf.reduce_any(tf.stack(hits), axis=0), query.words.flat_values[:, tf.newaxis], "")
+        shown = tf.RaggedTensor.from_row_splits(flat, query.words.row_splits).to_tensor(default_value="")
+        joined = tf.strings.reduce_join(shown, axis=1, separator=" ")
+        return tf.strings.strip(tf.strings.regex_replace(joined, " +", " "))
 
 
 def _of_best(scores: tf.Tensor) -> tf.Tensor:

@@ -70,6 +70,19 @@ class Filters(tf.Module):
             mask &= _where_any(wanted == 1, lambda: self._there[tf.newaxis, :])
         return mask
 
+    def prices_of(self, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Looks up what items cost.
+
+        Args:
+          rows: [batch, n] int64; negative for none.
+
+        Returns:
+          `prices`, float32 [batch, n], 0 where unknown; nothing where no item has a price.
+        """
+        if PRICE not in self._known:
+            return {}
+        return {contract.PRICES: tf.where(rows >= 0, tf.gather(self._prices, tf.maximum(rows, 0)), 0.0)}
+
     @staticmethod
     def _listed(values: tf.Tensor, mask: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
         """Applies the mask of a list of texts [batch, n] where it names anything."""
