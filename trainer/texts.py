@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.config import EncoderConfig, encoder_source
-from trainer.encoders.batching import BatchEncoder
+from trainer.device import encoding_dtype
+from trainer.encoders.batching import BatchEncoder, Progress
 from trainer.encoders.cache import VectorCache, fingerprint
 from trainer.encoders.text import TextEncoder, Texts, load_encoder
 
@@ -23,15 +24,25 @@ class TextVectors:
       encoder: the one of the model. A frozen one stands in only where nothing faster does the same.
       cache: folder of vectors that a frozen encoder has computed.
       seed: of random weights, as the encoder has them.
+      on_progress: called while texts are encoded, with how many are, and of how many that are not in the cache.
     """
 
-    def __init__(self, config: EncoderConfig, encoder: TextEncoder, cache: Path, *, seed: int = 0) -> None:
-        self._config, self._seed = config, seed
+    def __init__(
+        self,
+        config: EncoderConfig,
+        encoder: TextEncoder,
+        cache: Path,
+        *,
+        seed: int = 0,
+        on_progress: Progress | None = None,
+    ) -> None:
+        self._config, self._seed, self._on_progress = config, seed, on_progress
+        self._dtype = encoding_dtype() if config.dtype == "auto" else config.dtype
         self.encoder = encoder
         self._batches = BatchEncoder(encoder, config.batch_size)
         self._cache: VectorCache | None = None
         if config.mode == "frozen":
-            settings: dict[str, object] = {"kind": config.kind, "length": config.sequence_length, "dtype": config.dtype}
+            settings: dict[str, object] = {"kind": config.kind, "length": config.sequence_length, "dtype": self._dtype}
             if config.weights == "random":
                 settings["random"] = seed
             self._cache = VectorCache(cache, fingerprint(encoder_source(config), **settings))
@@ -50,7 +61,16 @@ class TextVectors:
         return self._cache.encode(texts, self._encode_frozen)
 
     def _encode_frozen(self, texts: Texts) -> Vectors:
-        if self._config.kind == "tensorflow_hub" or self._config.dtype == "float32":
-            return self._batches.encode(texts)
-        fast = load_encoder(self._config, dtype=self._config.dtype, seed=self._seed)
-        return BatchEncoder(fast, self._config.batch_size).encode(texts)
+        return self._fast().encode(texts, self._on_progress)
+
+    def _fast(self) -> BatchEncoder:
+        """Makes the fastest encoder that does the same in the precision asked for."""
+        if self._config.kind == "tensorflow_hub" or self._dtype == "float32":
+            return self._batches
+        # It imports KerasNLP, which a shop with a SavedModel for an encoder need not wait for.
+        from trainer.encoders.bert import BertEncoder
+        from trainer.encoders.inference import BertInference
+
+        if isinstance(self.encoder, BertEncoder) and self.encoder.heads:
+            return BatchEncoder(BertInference(self.encoder, self._dtype), self._config.batch_size)
+        return BatchEncoder(load_encoder(self._config, self._dtype, seed=self._seed), self._config.batch_size)

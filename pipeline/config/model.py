@@ -79,7 +79,9 @@ class EncoderConfig(Section):
     mode: Literal["frozen", "lora", "full"] = pydantic.Field("frozen", description="which of its weights learn")
     lora_rank: int = pydantic.Field(8, ge=1, description="rank of the LoRA updates")
     sequence_length: int = pydantic.Field(48, ge=4, le=512, description="tokens kept, start and end included")
-    dtype: Literal["float32", "bfloat16"] = pydantic.Field("bfloat16", description="for encoding the frozen catalogue")
+    dtype: Literal["auto", "float32", "bfloat16"] = pydantic.Field(
+        "auto", description="for encoding the frozen catalogue; auto: bfloat16 where the processor multiplies in it"
+    )
     batch_size: int = pydantic.Field(64, ge=1, description="texts encoded at once")
 
     @pydantic.model_validator(mode="after")

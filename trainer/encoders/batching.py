@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from trainer.encoders.text import TextEncoder, Texts
+from trainer.encoders.text import Encodes, Texts
 
 _LOG = logging.getLogger(__name__)
 PADDING_MULTIPLE = 8
+_SAYS_EVERY_S = 10.0
+
+Progress = Callable[[int, int], None]
 
 
 class BatchEncoder:
@@ -24,24 +27,32 @@ class BatchEncoder:
       batch_size: texts at once.
     """
 
-    def __init__(self, encoder: TextEncoder, batch_size: int) -> None:
+    def __init__(self, encoder: Encodes, batch_size: int) -> None:
         self._encoder = encoder
         self._batch_size = batch_size
         self._encode = tf.function(lambda texts: encoder(texts, training=False), reduce_retracing=True)
 
-    def encode(self, texts: Texts) -> npt.NDArray[np.float32]:
-        """Encodes texts.
+    def encode(self, texts: Texts, on_progress: Progress | None = None) -> npt.NDArray[np.float32]:
+        """Encodes texts; the log says every ten seconds how far it is.
 
         Args:
           texts: [n] strings or [n, tokens] token ids, 0 pads.
+          on_progress: called after each batch with how many are encoded, and of how many.
 
         Returns:
           [n, width], in the order of `texts`.
         """
         vectors = np.zeros((len(texts), self._encoder.width), np.float32)
-        started = time.monotonic()
+        started = said = time.monotonic()
+        done = 0
         for places in _batches_by_length(texts, self._batch_size):
             vectors[places] = self._encode(tf.constant(trim_padding(texts[places]))).numpy()
+            done += len(places)
+            if on_progress is not None:
+                on_progress(done, len(texts))
+            if time.monotonic() - said > _SAYS_EVERY_S:
+                said = time.monotonic()
+                _LOG.info("encoded %d of %d texts (%.0f a second)", done, len(texts), done / (said - started))
         elapsed_s = time.monotonic() - started
         _LOG.info("encoded %d texts in %.1f s (%.0f a second)", len(texts), elapsed_s, len(texts) / elapsed_s)
         return vectors

@@ -55,6 +55,9 @@ class BertEncoder(keras.layers.Layer):
         if mode == "frozen":
             self.network.trainable = False
         self.input_names: tuple[str, ...] = tuple(backbone.input)
+        known = isinstance(backbone, keras_nlp.models.BertBackbone)
+        self.layers: int = backbone.num_layers if known else 0
+        self.heads: int = backbone.num_heads if known else 0
         self.width = int(sequence.shape[-1])
         self.built = True
 
@@ -68,13 +71,18 @@ class BertEncoder(keras.layers.Layer):
             "segment_ids": tf.zeros_like(tokens),
         }
         sequence = self.network({name: given[name] for name in self.input_names}, training=training)
-        weights = tf.cast(mask, tf.float32)[:, :, tf.newaxis]
-        total = tf.reduce_sum(tf.cast(sequence, tf.float32) * weights, axis=1)
-        return tf.math.l2_normalize(total, axis=-1)
+        return mean_of_tokens(sequence, mask)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns [batch, width]."""
         return (input_shape[0], self.width)
+
+
+def mean_of_tokens(sequence: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """Answers the direction of the mean of [batch, tokens, width] where `mask` is true; zeros where it never is."""
+    weights = tf.cast(mask, tf.float32)[:, :, tf.newaxis]
+    total = tf.reduce_sum(tf.cast(sequence, tf.float32) * weights, axis=1)
+    return tf.math.l2_normalize(total, axis=-1)
 
 
 def _draw_weights(backbone: Any, seed: int) -> None:

@@ -15,6 +15,7 @@ from trainer.encoders.text import Texts
 Vectors = npt.NDArray[np.float32]
 Keys = npt.NDArray[np.bytes_]
 KEY_TYPE = "S32"
+_AT_ONCE = 16_384  # texts that a killed process may lose; the more are known, the more at once
 
 
 class VectorCache:
@@ -33,7 +34,7 @@ class VectorCache:
 
         Args:
           texts: [n] strings or [n, tokens] token ids.
-          encode: turns some of them into vectors; called at most once, with distinct texts.
+          encode: turns distinct texts into vectors; what it has done is on disk before it is called again.
 
         Returns:
           [n, width].
@@ -42,9 +43,10 @@ class VectorCache:
         known_keys, known = self._read()
         distinct, first, places = np.unique(keys, return_index=True, return_inverse=True)
         missing = first[~np.isin(distinct, known_keys)]
-        if len(missing):
-            fresh = encode(texts[missing])
-            known_keys = np.concatenate([known_keys, keys[missing]])
+        while len(missing):
+            now, missing = np.split(missing, [max(_AT_ONCE, len(known_keys))])
+            fresh = encode(texts[now])
+            known_keys = np.concatenate([known_keys, keys[now]])
             known = np.concatenate([known.reshape(-1, fresh.shape[1]), fresh])
             self._write(known_keys, known)
         order = np.argsort(known_keys)

@@ -13,11 +13,10 @@ from pipeline.config import EncoderConfig, encoder_source
 Texts = npt.NDArray[Any]
 
 
-class TextEncoder(Protocol):
-    """A pretrained network from texts to vectors; a Keras layer, so that a model tracks its weights."""
+class Encodes(Protocol):
+    """What turns texts into vectors."""
 
     width: int
-    trainable_variables: list[tf.Variable]
 
     def __call__(self, texts: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Encodes texts.
@@ -30,6 +29,12 @@ class TextEncoder(Protocol):
           [batch, width] float32 of length 1.
         """
         ...
+
+
+class TextEncoder(Encodes, Protocol):
+    """A pretrained network from texts to vectors; a Keras layer, so that a model tracks its weights."""
+
+    trainable_variables: list[tf.Variable]
 
 
 def load_encoder(config: EncoderConfig, dtype: str = "float32", *, seed: int = 0) -> TextEncoder:
