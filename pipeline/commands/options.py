@@ -15,6 +15,15 @@ def config_argument(function: Function) -> Function:
 
     A mistake in the file or in an override is wrong usage: exit status 2, with the key named.
     """
+    return _with_config(function, required=True)
+
+
+def optional_config_argument(function: Function) -> Function:
+    """Does as `config_argument`, for a command that also works without: it gets `config: Config | None`."""
+    return _with_config(function, required=False)
+
+
+def _with_config(function: Function, *, required: bool) -> Function:
     overrides = click.option(
         "--set",
         "overrides",
@@ -26,7 +35,10 @@ def config_argument(function: Function) -> Function:
         help="Override a key of CONFIG; as often as needed.",
     )
     argument = click.argument(
-        "config", type=click.Path(exists=True, dir_okay=False, readable=True), callback=_load_config
+        "config",
+        type=click.Path(exists=True, dir_okay=False, readable=True),
+        required=required,
+        callback=_load_config,
     )
     return argument(overrides(function))
 
@@ -41,7 +53,9 @@ def _keep_overrides(context: click.Context, _parameter: click.Parameter, value: 
     context.meta[_OVERRIDES] = value
 
 
-def _load_config(context: click.Context, _parameter: click.Parameter, value: str) -> Any:
+def _load_config(context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
+    if value is None:
+        return None
     from pipeline.config import ConfigError, load_config
 
     try:

@@ -78,6 +78,9 @@ class KubeflowConfig(Section):
     image: str = pydantic.Field(
         "aisle:latest", min_length=1, description="the image of every step; a run may name another"
     )
+    gpu_image: str | None = pydantic.Field(
+        None, min_length=1, description="the image of steps that ask for accelerators; none: that of every step"
+    )
     root: str = pydantic.Field(
         "/mnt/aisle",
         pattern=_FOLDER,
