@@ -29,7 +29,7 @@ class ModelCatalog:
       stores: the models at the start.
       make_store: makes the store of a model that a configuration brings.
       labels_ahead: whether a new label may name a version that does not answer yet.
-      on_change: called when the set of available versions has changed.
+      on_change: called when a version answers, answers no more, or does not load.
     """
 
     def __init__(

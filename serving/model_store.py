@@ -31,7 +31,7 @@ class ModelStore:
       poll_interval_s: pause between two looks at the folder; 0 looks once.
       threads: how many threads one call may use; 0 leaves it to TensorFlow.
       warm: whether a version's warm-up requests are run before it answers.
-      on_change: called, with this store, when the set of available versions has changed.
+      on_change: called, with this store, when a version answers, answers no more, or does not load.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class ModelStore:
     ) -> None:
         self.name = name
         self.base_path = base_path
+        self.failed_loads = 0  # tries so far
         self.on_change = on_change
         self.policy = policy or latest()
         self._poll_interval_s = poll_interval_s
@@ -219,12 +220,14 @@ class ModelStore:
         return False
 
     def _note_failure(self, version: Version, message: str) -> None:
+        self.failed_loads += 1
         version.failures += 1
         pause_s = min(2.0 ** (version.failures - 1), MAX_RETRY_PAUSE_S)
         version.retry_at_s = time.monotonic() + pause_s
         # Clients are told why, but not where the models lie.
         version.error = message.replace(f"{self.base_path}/", "")
         self._set_state(version, END)
+        self.on_change(self)
         stays = ", ".join(str(number) for number in self.available()) or "none"
         LOG.error(
             "%s version %d cannot be served, tried again in %.0f s (answering: %s): %s",

@@ -57,6 +57,10 @@ class Monitor:
             "aisle_queue_seconds", "Time that calls waited to be run.", _BUCKETS_S, *by_signature
         )
         self._lost_lines = self._counter("aisle_access_log_lost_lines", "Lines that could not be written.")
+        self._lost_records = self._counter("aisle_request_log_lost_records", "Records that could not be written.")
+        self._version = self._gauge("aisle_model_version", "The highest version that answers; 0: none.", "model_name")
+        self._failed_loads = self._counter("aisle_failed_loads", "Tries to load a version that failed.", "model_name")
+        self._told_failures: dict[str, int] = {}
         self._under_way = Gauge(
             "aisle_calls_under_way",
             "Calls at work and waiting.",
@@ -98,6 +102,16 @@ class Monitor:
         """Counts a line of the access log that could not be written."""
         self._lost_lines().inc()
 
+    def count_lost_record(self) -> None:
+        """Counts a record of the request log that could not be written."""
+        self._lost_records().inc()
+
+    def set_version(self, model: str, newest: int, failed_loads: int) -> None:
+        """Notes which version of a model answers, 0 for none, and how many tries to load one have failed so far."""
+        self._version(model).set(newest)
+        self._failed_loads(model).inc(max(0, failed_loads - self._told_failures.get(model, 0)))
+        self._told_failures[model] = failed_loads
+
     def set_under_way(self, calls: int) -> None:
         """Notes how many calls are at work and waiting."""
         self._under_way.set(calls)
@@ -115,6 +129,10 @@ class Monitor:
 
     def _counter(self, name: str, text: str, *labels: str) -> Callable[..., Counter]:
         return _remembered(Counter(name, text, labels, registry=self._registry))
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Callable[..., Gauge]:
+        # Of several processes the one that is ahead: all of them see the same folder.
+        return _remembered(Gauge(name, text, labels, registry=self._registry, multiprocess_mode="livemax"))
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Callable[..., Histogram]:
         return _remembered(Histogram(name, text, labels, buckets=buckets, registry=self._registry))

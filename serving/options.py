@@ -110,6 +110,9 @@ class ServerOptions:
       cors: whether browsers on other sites may ask over REST.
       metrics_path: where REST shows the metrics; "" nowhere.
       access_log: the file that gets one JSON line a call; None writes none.
+      request_log: the folder that gets a sample of requests with their answers; None keeps none.
+      request_log_rate: the share of calls in that sample, 0 to 1.
+      request_log_keep_s: how long a file of it is kept.
       drain_s: how long the server says that it is not ready before it takes no more calls.
     """
 
@@ -125,4 +128,7 @@ class ServerOptions:
     cors: bool = False
     metrics_path: str = "/monitoring/prometheus/metrics"
     access_log: Path | None = None
+    request_log: Path | None = None
+    request_log_rate: float = 0.01
+    request_log_keep_s: float = 72 * 3600.0
     drain_s: float = 0.0

@@ -114,6 +114,7 @@ class RestCalls:
             call.version, call.signature = version, name
             inputs = read_inputs(parsed, signature.definition.inputs)
             outputs = self._service.run(spec.name, predictor, signature, inputs, timeout_s=self._timeout_s)
+        self._service.keep(spec.name, version, name, inputs, outputs)
         return write_predictions(outputs, rows=parsed.rows)
 
     def _examine(self, spec: Any, body: bytes, call: Call) -> str:

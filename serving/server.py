@@ -18,6 +18,7 @@ from serving.model_store import ModelStore
 from serving.monitoring import Monitor
 from serving.options import ServerOptions
 from serving.reception import Reception
+from serving.request_log import RequestLog
 from serving.rest_server import RestServer
 from serving.service import ModelService
 
@@ -38,7 +39,7 @@ class Server:
 
     Raises:
       PortTakenError: if a port cannot be had.
-      OSError: if the access log cannot be opened.
+      OSError: if a log cannot be opened.
     """
 
     def __init__(
@@ -57,10 +58,18 @@ class Server:
         self.options = options or ServerOptions()
         self.monitor = Monitor()
         self._draining = False
-        service = ModelService(
-            self.catalog, self.monitor, self.options.limits, on_reload, batching=self.options.batching
-        )
         with contextlib.ExitStack() as opened:
+            self._requests = _open_request_log(self.options, self.monitor)
+            if self._requests is not None:
+                opened.callback(self._requests.close)
+            service = ModelService(
+                self.catalog,
+                self.monitor,
+                self.options.limits,
+                on_reload,
+                batching=self.options.batching,
+                request_log=self._requests,
+            )
             listener = None
             if rest_port is not None:
                 listener = opened.enter_context(_listen(host, rest_port, share=self.options.share_port))
@@ -108,9 +117,9 @@ class Server:
         gc.freeze()
         if self._rest is not None:
             self._rest.start()
-        self.catalog.on_change = self._update_health
+        self.catalog.on_change = self._note_versions
         self.catalog.start()
-        self._update_health()
+        self._note_versions()
         self._grpc.start()
         if self._rest is not None:
             self._rest.open()
@@ -127,8 +136,9 @@ class Server:
         stopping.join()
         self.catalog.on_change = lambda: None
         self.catalog.stop()
-        if self._log is not None:
-            self._log.close()
+        for log in (self._log, self._requests):
+            if log is not None:
+                log.close()
 
     def __enter__(self) -> Server:
         self.start()
@@ -137,12 +147,25 @@ class Server:
     def __exit__(self, *_exception: object) -> None:
         self.stop()
 
+    def _note_versions(self) -> None:
+        for store in self.stores:
+            self.monitor.set_version(store.name, max(store.available(), default=0), store.failed_loads)
+        self._update_health()
+
     def _update_health(self) -> None:
         self._grpc.set_healthy(healthy=self.ready())
 
 
 def _open_log(options: ServerOptions, monitor: Monitor) -> AccessLog | None:
     return None if options.access_log is None else AccessLog(options.access_log, monitor.count_lost_line)
+
+
+def _open_request_log(options: ServerOptions, monitor: Monitor) -> RequestLog | None:
+    if options.request_log is None:
+        return None
+    return RequestLog(
+        options.request_log, options.request_log_rate, options.request_log_keep_s, monitor.count_lost_record
+    )
 
 
 def _listen(host: str, port: int, *, share: bool) -> socket.socket:

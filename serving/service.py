@@ -23,6 +23,7 @@ from serving.model_config import ONLY_LISTS, ModelSettings, settings_of
 from serving.monitoring import Monitor
 from serving.options import Limits
 from serving.predictor import Predictor, Signature
+from serving.request_log import RequestLog
 from serving.tensors import TensorError, decode, encode
 from serving.version_states import VersionStatus
 
@@ -38,6 +39,7 @@ class ModelService:
       limits: how many rows and answers one call may ask for.
       on_reload: called with a new configuration that was taken over from a client.
       batching: how calls are put together; None decides by what pays.
+      request_log: what keeps a sample of Predict calls, if there is one.
     """
 
     def __init__(
@@ -46,12 +48,15 @@ class ModelService:
         monitor: Monitor,
         limits: Limits | None = None,
         on_reload: Callable[[Sequence[ModelSettings]], None] = lambda _models: None,
+        *,
         batching: Batching | None = None,
+        request_log: RequestLog | None = None,
     ) -> None:
         self.catalog = catalog
         self._monitor = monitor
         self._limits = limits or Limits()
         self._on_reload = on_reload
+        self._request_log = request_log
         self._batcher = Batcher(batching, observe_batch=monitor.observe_batch, observe_queue=monitor.observe_queue)
 
     def known_name(self, name: str) -> str:
@@ -86,6 +91,7 @@ class ModelService:
                 output_filter=request.output_filter,
                 timeout_s=timeout_s,
             )
+        self.keep(request.model_spec.name, version, signature.name, inputs, outputs)
         response = predict_pb2.PredictResponse()
         spec = response.model_spec
         spec.name, spec.signature_name = request.model_spec.name, signature.name
@@ -93,6 +99,18 @@ class ModelService:
         for alias, value in outputs.items():
             encode(value, response.outputs[alias])
         return response
+
+    def keep(
+        self,
+        model: str,
+        version: int,
+        signature: str,
+        inputs: Mapping[str, NDArray[Any]],
+        outputs: Mapping[str, NDArray[Any]],
+    ) -> None:
+        """Offers a call that was answered to the request log, if there is one."""
+        if self._request_log is not None:
+            self._request_log.offer(model, version, signature, inputs, outputs)
 
     def run(
         self,

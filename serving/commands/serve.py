@@ -120,6 +120,9 @@ def _options(flags: dict[str, Any]) -> ServerOptions:
         cors=flags["cors"],
         metrics_path=read_metrics_path(monitoring) if monitoring else ServerOptions.metrics_path,
         access_log=flags["access_log"],
+        request_log=flags["request_log"],
+        request_log_rate=flags["request_log_rate"],
+        request_log_keep_s=flags["request_log_keep_hours"] * 3600,
         drain_s=flags["drain_seconds"],
         batching=_batching(flags),
     )

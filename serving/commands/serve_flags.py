@@ -189,6 +189,21 @@ _OPERATION = (
         "--access-log", type=click.Path(dir_okay=False, path_type=Path), help="One JSON line a call; -: stderr."
     ),
     click.option(
+        "--request-log",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Keep a sample of requests with their answers in this folder, for `aisle monitor`. It holds user ids.",
+    ),
+    click.option(
+        "--request-log-rate",
+        type=click.FloatRange(0, 1),
+        default=0.01,
+        show_default=True,
+        help="The share of calls in that sample.",
+    ),
+    click.option(
+        "--request-log-keep-hours", type=_SECONDS, default=72.0, show_default=True, help="How long its files are kept."
+    ),
+    click.option(
         "--monitoring-config-file", type=_FILE, help="Where the metrics are; a MonitoringConfig, a text proto."
     ),
     click.option(
