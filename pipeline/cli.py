@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("pipeline.commands.simulate", "Write the tables of a simulated shop."),
     "validate": ("pipeline.commands.validate", "Read and clean a shop's tables and report every dropped row."),
     "run": ("pipeline.commands.run", "Run the pipeline: from tables to a pushed model."),
+    "index": ("pipeline.commands.index", "Add new items to a pushed model without training it again."),
     "evaluate": ("pipeline.commands.evaluate", "Measure the pushed model against its rivals and the model before it."),
     "serve": ("serving.commands.serve", "Serve a pushed model over gRPC and REST."),
     "models": ("serving.commands.models", "See which version bears which label, and move labels."),
@@ -23,8 +24,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("serving.commands.search", "Ask for the items that fit a text."),
     "similar": ("serving.commands.similar", "Ask for items like an item."),
     "status": ("pipeline.commands.status", "Show what a run has done and what it has pushed."),
+    "monitor": ("pipeline.commands.monitor", "Measure drift, data quality and age of a served model."),
     "tensorboard": ("pipeline.commands.tensorboard", "Open TensorBoard on a run's training."),
-    "compile": ("pipeline.commands.compile", "Write the pipeline as a Kubeflow specification."),
+    "compile": ("pipeline.commands.compile", "Write the pipeline as a Kubeflow specification, or check one."),
+    "submit": ("pipeline.commands.submit", "Run the pipeline on Kubeflow, once or by a timetable."),
 }
 
 
