@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -58,15 +58,11 @@ class Monitor:
         )
         self._lost_lines = self._counter("aisle_access_log_lost_lines", "Lines that could not be written.")
         self._lost_records = self._counter("aisle_request_log_lost_records", "Records that could not be written.")
+        # Of several processes the one that is ahead: all of them see the same folder.
         self._version = self._gauge("aisle_model_version", "The highest version that answers; 0: none.", "model_name")
         self._failed_loads = self._counter("aisle_failed_loads", "Tries to load a version that failed.", "model_name")
         self._told_failures: dict[str, int] = {}
-        self._under_way = Gauge(
-            "aisle_calls_under_way",
-            "Calls at work and waiting.",
-            registry=self._registry,
-            multiprocess_mode="livesum",
-        )
+        self._under_way = self._gauge("aisle_calls_under_way", "Calls at work and waiting.", mode="livesum")
 
     def count(self, model: str, code: Code) -> None:
         """Counts a request by its status."""
@@ -114,7 +110,7 @@ class Monitor:
 
     def set_under_way(self, calls: int) -> None:
         """Notes how many calls are at work and waiting."""
-        self._under_way.set(calls)
+        self._under_way().set(calls)
 
     def page(self) -> bytes:
         """Returns the metrics as Prometheus reads them, those of all processes of the server together."""
@@ -130,9 +126,10 @@ class Monitor:
     def _counter(self, name: str, text: str, *labels: str) -> Callable[..., Counter]:
         return _remembered(Counter(name, text, labels, registry=self._registry))
 
-    def _gauge(self, name: str, text: str, *labels: str) -> Callable[..., Gauge]:
-        # Of several processes the one that is ahead: all of them see the same folder.
-        return _remembered(Gauge(name, text, labels, registry=self._registry, multiprocess_mode="livemax"))
+    def _gauge(
+        self, name: str, text: str, *labels: str, mode: Literal["livemax", "livesum"] = "livemax"
+    ) -> Callable[..., Gauge]:
+        return _remembered(Gauge(name, text, labels, registry=self._registry, multiprocess_mode=mode))
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Callable[..., Histogram]:
         return _remembered(Histogram(name, text, labels, buckets=buckets, registry=self._registry))

@@ -62,14 +62,7 @@ class Server:
             self._requests = _open_request_log(self.options, self.monitor)
             if self._requests is not None:
                 opened.callback(self._requests.close)
-            service = ModelService(
-                self.catalog,
-                self.monitor,
-                self.options.limits,
-                on_reload,
-                batching=self.options.batching,
-                request_log=self._requests,
-            )
+            service = self._service(on_reload)
             listener = None
             if rest_port is not None:
                 listener = opened.enter_context(_listen(host, rest_port, share=self.options.share_port))
@@ -146,6 +139,16 @@ class Server:
 
     def __exit__(self, *_exception: object) -> None:
         self.stop()
+
+    def _service(self, on_reload: Callable[[Sequence[ModelSettings]], None]) -> ModelService:
+        return ModelService(
+            self.catalog,
+            self.monitor,
+            self.options.limits,
+            on_reload,
+            batching=self.options.batching,
+            request_log=self._requests,
+        )
 
     def _note_versions(self) -> None:
         for store in self.stores:
