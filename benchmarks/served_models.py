@@ -51,10 +51,10 @@ class _Vectors(tf.Module):
     filterable: frozenset[str] = frozenset()
     heads: Mapping[str, Any] = {}
 
-    def __init__(self, items: int) -> None:
+    def __init__(self, items: int, dimension: int) -> None:
         super().__init__(name="vectors")
         generator = np.random.default_rng(7)
-        vectors = generator.standard_normal((items, _DIMENSION), np.float32)
+        vectors = generator.standard_normal((items, dimension), np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         names = np.array([f"i{row:07}" for row in range(items)], object)
         nothing = np.full(items, "", object)
@@ -85,8 +85,8 @@ class _Vectors(tf.Module):
     search = similar_items = recommend
 
 
-def save_catalogue(folder: Path, items: int) -> None:
-    """Saves a model of `items` random vectors of width 64, with aisle's contract, without a ranking stage."""
+def save_catalogue(folder: Path, items: int, dimension: int = _DIMENSION) -> None:
+    """Saves a model of `items` random vectors of that width, with aisle's contract, without a ranking stage."""
     config = parse_config(
         {
             "name": "bench",
@@ -95,7 +95,7 @@ def save_catalogue(folder: Path, items: int) -> None:
             "features": {"query": False},
         }
     )
-    module = _Vectors(items)
+    module = _Vectors(items, dimension)
     signatures = build_signatures(cast("Any", module), config)
     asked = {name: signatures[name] for name in (contract.RECOMMEND, contract.SERVING_DEFAULT)}
     tf.saved_model.save(module, str(folder), signatures=asked)

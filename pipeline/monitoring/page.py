@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from pipeline.monitoring.drift import Drift
-from pipeline.monitoring.quality import Quality, Share
-from pipeline.monitoring.watch import Look
+if TYPE_CHECKING:
+    from pipeline.monitoring.drift import Drift
+    from pipeline.monitoring.quality import Quality, Share
+    from pipeline.monitoring.watch import Look
 
 # name: (what it says, its labels beside `model`). docs/operations.md tells what to do about each.
 METRICS: Mapping[str, tuple[str, tuple[str, ...]]] = {

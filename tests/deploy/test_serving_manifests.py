@@ -29,9 +29,7 @@ def _words(name: str, folder: Path) -> tuple[list[str], dict[str, Any], dict[str
             place.mkdir(parents=True, exist_ok=True)
             if mount["name"] == volume["name"] and "configMap" in volume:
                 for file, text in configs[volume["configMap"]["name"]].items():
-                    (place / file).write_text(
-                        re.sub(r'"(/models)', rf'"{folder}\1', text), encoding="utf-8"
-                    )
+                    (place / file).write_text(re.sub(r'"(/models)', rf'"{folder}\1', text), encoding="utf-8")
     ports = {entry["name"]: free_port() for entry in container["ports"]}
     declared = {str(entry["containerPort"]): str(ports[entry["name"]]) for entry in container["ports"]}
     words = []
