@@ -74,6 +74,20 @@ def applied(tree: Mapping[str, Any], values: Mapping[str, Any], source: str) -> 
     return parse_config(result, source=source)
 
 
+def check(values: Mapping[str, Any]) -> None:
+    """Finds values that no configuration could have.
+
+    Raises:
+      ConfigError: naming the key, what came and what is allowed.
+    """
+    tree = {
+        "name": "any",
+        "tables": {"events": {"path": "-"}, "items": {"path": "-"}},
+        "split": {"test_start": "1970-01-01"},
+    }
+    applied(tree, values, source="parameters")
+
+
 def relative_paths(config: Config) -> dict[str, str]:
     """Returns the tables' paths below the folder that they have in common, as they lie in an object store."""
     absolute = {name: str(value) for name, value in defaults(config).items() if name in PATHS}
