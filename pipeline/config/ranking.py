@@ -20,8 +20,17 @@ class CandidatesConfig(Section):
     history: int = pydantic.Field(256, ge=0, description="different items of the customer's own history, newest first")
 
 
+class TreesConfig(Section):
+    """Boosted regression trees beside the networks: other mistakes, so that the mean of both is better than either."""
+
+    count: int = pydantic.Field(150, ge=0, description="trees; 0 leaves the networks alone")
+    leaves: int = pydantic.Field(16, ge=2, description="of one tree at most")
+    learning_rate: float = pydantic.Field(0.12, gt=0, le=1)
+    least_candidates: int = pydantic.Field(100, ge=1, description="that a leaf has learned from")
+
+
 class RankingConfig(Section):
-    """The second stage: a DCN-v2 with a factorisation-machine term over what is known of customer and candidate."""
+    """The second stage: a DCN-v2 with a factorisation-machine term, and trees, over what is known of the pair."""
 
     enabled: bool = pydantic.Field(True, description="whether recommendations are ranked anew; false leaves the towers")
     history_length: int = pydantic.Field(512, ge=1, le=512, description="newest events that the features read")
@@ -47,6 +56,7 @@ class RankingConfig(Section):
         24, ge=1, description="requests in a training step, all their candidates with them"
     )
     ensemble: int = pydantic.Field(1, ge=1, description="networks of other seeds, their scores averaged")
+    trees: TreesConfig = TreesConfig()
     heads: tuple[Head, ...] = pydantic.Field(
         ("purchase",), description="what is predicted of customer and item: purchase always, rating and price if named"
     )

@@ -1,4 +1,4 @@
-"""The ranking stage in the served graph: evidence, candidates, features, networks."""
+"""The ranking stage in the served graph: evidence, candidates, features, networks, trees."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from trainer.ranking.candidates import propose
 from trainer.ranking.knowledge import Knowledge
 from trainer.ranking.network import RankingNetwork
 from trainer.ranking.pair_features import Evidence, gather_evidence, pair_features, stack
+from trainer.ranking.trees import BoostedTrees
 from trainer.ranking_stage import Request
 
 
@@ -51,14 +52,15 @@ class TwoStage(tf.Module):
     Args:
       lookout: finds and describes.
       networks: their log-odds are averaged. They have learned from the same lists, so they read the same bins.
+      trees: their log-odds weigh as much as those of all networks; None goes without.
 
     Raises:
-      ValueError: if they read different ones.
+      ValueError: if the networks read different bins.
     """
 
-    def __init__(self, lookout: Lookout, networks: Sequence[RankingNetwork]) -> None:
+    def __init__(self, lookout: Lookout, networks: Sequence[RankingNetwork], trees: BoostedTrees | None = None) -> None:
         super().__init__(name="ranking")
-        self._lookout = lookout
+        self._lookout, self._trees = lookout, trees
         # The Keras models stay out of the saved object; only their weights are served.
         self._weights = [variable.value for network in networks for variable in network.variables]
         for network in networks[1:]:
@@ -80,8 +82,11 @@ class TwoStage(tf.Module):
     def scores(self, evidence: Evidence, rows: tf.Tensor) -> tf.Tensor:
         """Scores candidates by the log-odds that they are bought; see `RankingStage.scores`."""
         features = self._lookout.features(evidence, rows)
-        bins = self._bins(tf.transpose(tf.reshape(features, [-1, features.shape[-1]])))
+        values = tf.transpose(tf.reshape(features, [-1, features.shape[-1]]))
+        bins = self._bins(values)
         odds = tf.add_n([network(bins) for network in self._networks]) / len(self._networks)
+        if self._trees is not None:
+            odds = (odds + self._trees(values)) / 2
         return tf.reshape(odds, tf.shape(rows))
 
 

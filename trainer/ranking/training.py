@@ -26,6 +26,7 @@ from trainer.ranking.fitting import fit_network
 from trainer.ranking.knowledge import Knowledge, Wares
 from trainer.ranking.lists import CandidateLists, join
 from trainer.ranking.stage import Lookout, TwoStage
+from trainer.ranking.trees import fit_trees
 from trainer.request_reader import RequestReader, TextReader
 
 _LOG = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class RankingTraining:
     transform_graph: str
 
     def learn(self, windows: Sequence[PastWindow], end: int) -> TwoStage | None:
-        """Trains the networks on past windows and joins them with what is known at the end.
+        """Trains networks and trees on past windows and joins them with what is known at the end.
 
         Args:
           windows: what to learn from.
@@ -91,7 +92,8 @@ class RankingTraining:
         ranking, training = self.config.ranking, self.config.training
         with deterministic_ops(training.deterministic and not training.xla):
             networks = [fit_network(lists, ranking, self.config.seed + place) for place in range(ranking.ensemble)]
-        return TwoStage(self._lookout(end), networks)
+        trees = fit_trees(lists, ranking.trees, self.config.seed) if ranking.trees.count else None
+        return TwoStage(self._lookout(end), networks, trees)
 
     def _lookout(self, end: int) -> Lookout:
         return Lookout(Knowledge(self.bought.before(end), self.wares, self.config.ranking), self.config)

@@ -1,0 +1,76 @@
+"""Trees in the graph answer what scikit-learn answers."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ranked_shop import ranked_config
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from pipeline.config.ranking import TreesConfig
+from trainer.ranking.lists import CandidateLists
+from trainer.ranking.trees import BoostedTrees, fit_trees, tables_of
+
+FEATURES = 5
+MISSING = -1e30
+
+
+def drawn_values(rows: int, seed: int) -> np.ndarray:
+    """Numbers of every size, two-valued, constant and missing ones; many lie on a threshold."""
+    generator = np.random.default_rng(seed)
+    values = np.round(generator.normal(size=(rows, FEATURES)), 1).astype(np.float32)
+    values[:, 1] = np.exp(9 * values[:, 1])
+    values[:, 2] = values[:, 2] > 0
+    values[:, 3] = 0.1
+    values[generator.random(rows) < 0.4, 4] = np.nan
+    return values
+
+
+def drawn_labels(values: np.ndarray, seed: int) -> np.ndarray:
+    odds = values[:, 0] * (values[:, 2] - 0.5) + np.isnan(values[:, 4])
+    return odds + np.random.default_rng(seed).normal(size=len(values)) > 0.5
+
+
+def lists_of(values: np.ndarray, labels: np.ndarray) -> CandidateLists:
+    return CandidateLists(values, labels, np.array([0, len(values)]))
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(0, 1000), st.integers(2, 20), st.integers(1, 30))
+def test_the_graph_answers_what_scikit_learn_answers(seed: int, leaves: int, count: int) -> None:
+    values = drawn_values(400, seed)
+    learner = HistGradientBoostingClassifier(
+        max_iter=count, max_leaf_nodes=leaves, min_samples_leaf=5, early_stopping=False
+    )
+    learner.fit(np.nan_to_num(values, nan=MISSING), drawn_labels(values, seed))
+    asked = drawn_values(300, seed + 1)
+    expected = learner.decision_function(np.nan_to_num(asked, nan=MISSING))
+    found = BoostedTrees(tables_of(learner))(tf.constant(asked.T)).numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_trees_learn_what_is_bought_and_the_same_each_time() -> None:
+    values = drawn_values(3000, 3)
+    labels = drawn_labels(values, 3)
+    config = TreesConfig(count=20, least_candidates=20)
+    fitted = [fit_trees(lists_of(values, labels), config, 7) for _ in range(2)]
+    for one, other in zip(fitted[0].tables, fitted[1].tables, strict=True):
+        np.testing.assert_array_equal(one, other)
+    asked = drawn_values(3000, 4)
+    odds = fitted[0](tf.constant(asked.T)).numpy()
+    bought = drawn_labels(asked, 4)
+    share = 1 / (1 + np.exp(-odds))
+    assert share[bought].mean() > share[~bought].mean() + 0.15
+    assert share.mean() == pytest.approx(bought.mean(), abs=0.03)  # log-odds, not only an order
+
+
+def test_trees_without_a_split_answer_the_base_rate() -> None:
+    values = drawn_values(30, 0)
+    labels = np.arange(30) < 6
+    trees = fit_trees(lists_of(values, labels), TreesConfig(count=3, least_candidates=100), 0)
+    np.testing.assert_allclose(trees(tf.constant(values.T)), np.log(6 / 24), rtol=1e-5)
+
+
+def test_a_shop_may_go_without_trees() -> None:
+    assert ranked_config(trees={"count": 0}).ranking.trees.count == 0
