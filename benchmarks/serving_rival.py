@@ -28,6 +28,7 @@ def made_app(folder: str, name: str) -> FastAPI:
     signature = model.signatures[name]
     dtypes = {alias: spec.dtype for alias, spec in signature.structured_input_signature[1].items()}
     app = FastAPI()
+    app.state.model = model  # a signature alone does not keep its variables
 
     @app.post("/")
     def predict(inputs: dict[str, Any]) -> dict[str, Any]:
