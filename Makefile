@@ -1,5 +1,5 @@
 # Each target sets up what is missing; the first time takes a minute, later ones no time.
-.PHONY: help setup demo test check bench bench-quality bench-ablations bench-serving bench-search clean
+.PHONY: help setup demo test check bench bench-quality bench-ablations bench-encoding bench-serving bench-search clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -33,6 +33,10 @@ bench-ablations: setup ## the simulated shop without each part of the model, int
 
 bench-search: setup ## search in the ESCI sample beside its rivals, misspelt queries, times; ten minutes
 	@.venv/bin/python -m benchmarks.search
+	@.venv/bin/python -m benchmarks.encoding
+
+bench-encoding: setup ## encoding a catalogue beside sentence-transformers, which it installs apart; five minutes
+	@.venv/bin/python -m benchmarks.encoding
 
 bench-serving: setup ## a served model: overhead, throughput, large catalogues, rivals, swaps; ten minutes
 	@.venv/bin/python -m benchmarks.serving
