@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import tensorflow as tf
 from ranked_shop import END, TYPES, interactions_of
 from served_shop import ServedShop, served_config
 from shop_tables import CASE_SCHEMA, DAY, case
@@ -19,7 +20,9 @@ from trainer.ranking.knowledge import Wares
 from trainer.ranking.stage import TwoStage
 from trainer.ranking.training import PastWindow, RankingTraining, price_levels
 
-CONFIG = served_config(ranking={"hidden": [8], "epochs": 2, "ensemble": 2, "history_length": 9, "dropout": 0.0})
+TREES = {"count": 3, "leaves": 4, "least_candidates": 5}
+RANKING = {"hidden": [8], "epochs": 2, "ensemble": 2, "history_length": 9, "dropout": 0.0, "trees": TREES}
+CONFIG = served_config(ranking=RANKING)
 ITEMS, CUSTOMERS = 48, 12
 TEXTS = np.random.default_rng(6).normal(size=(ITEMS, 4)).astype(np.float32)
 CANDIDATES = [[f"i{row:05}" for row in range(ITEMS)]] * CUSTOMERS
@@ -78,6 +81,10 @@ def expected_scores(shop: ServedShop, stage: TwoStage) -> np.ndarray:
     assert np.diff(lists.starts).tolist() == [ITEMS] * CUSTOMERS
     bins = stage._bins(lists.features.T)
     odds = np.mean([network(bins).numpy() for network in stage._networks], axis=0)
+    assert stage._trees is not None
+    told = stage._trees(tf.constant(lists.features.T)).numpy()
+    assert np.std(told) > 0.01
+    odds = (odds + told) / 2
     return odds.reshape(CUSTOMERS, ITEMS)
 
 
