@@ -54,6 +54,7 @@ ABLATIONS = (
     Ablation("context", "without context", ("features.context=[]", "features.time=false")),
     Ablation("times", "without history times", ("features.history.times=false",)),
     Ablation("logq", "without logQ", ("training.logq=false",)),
+    Ablation("trees", "without trees", ("ranking.trees.count=0",)),
     Ablation("ranking", "without ranking stage", ("ranking.enabled=false",)),
     Ablation(SHORT, "frozen, short training", _SHORT, base=SHORT),
     Ablation(LORA, "LoRA, short training", (*_SHORT, *_LORA), base=SHORT),

@@ -12,12 +12,13 @@ import numpy as np
 
 from benchmarks import served_models
 from benchmarks.served_processes import Served, aisle, fastapi
-from benchmarks.serving_load import Load, measure, write_requests
+from benchmarks.serving_load import measure, write_requests
 from benchmarks.serving_table import Measured
 from serving.predictor import Predictor
 from serving.versions import list_versions
 
 CLIENTS, WORKERS = 8, 2
+RIVAL_CLIENTS = (1, 2, 4, CLIENTS)
 
 
 def base_path(run: Path) -> Path:
@@ -52,15 +53,14 @@ def measure_rivals(folder: Path, half: Path, run: Path | None, rounds: int, seco
         theirs = write_requests(folder / "theirs.calls", [_json({**defaults, **each}) for each in inputs_of])
         words = ("--model-name", base.name, "--workers", str(WORKERS))
         with aisle(base, *words) as server, fastapi(version, signature) as rival:
-            _both(server, rival, ours, theirs, seconds)  # both are slow at first
-            loads = [_both(server, rival, ours, theirs, seconds) for _ in range(rounds)]
-        mine, other = (statistics.median(each[place].calls_per_s for each in loads) for place in (0, 1))
-        late = statistics.median(each[0].p99_ms / each[1].p99_ms for each in loads)
+            _round(server, rival, ours, theirs, seconds)  # both are slow at first
+            loads = [_round(server, rival, ours, theirs, seconds) for _ in range(rounds)]
+        mine, most, equal = (statistics.median(each[place] for each in loads) for place in (0, 1, 2))
         found += [
             Measured(f"{name}: aisle, {CLIENTS} clients", mine, "/s"),
-            Measured(f"{name}: FastAPI, {CLIENTS} clients", other, "/s"),
-            Measured(f"{name}: aisle's throughput / FastAPI's", mine / other, "x", least=5.0),
-            Measured(f"{name}: aisle's p99 / FastAPI's", late, "x", most=1.0),
+            Measured(f"{name}: FastAPI, {CLIENTS} clients", most, "/s"),
+            Measured(f"{name}: FastAPI with no worse a p99 than aisle's", equal, "/s"),
+            Measured(f"{name}: aisle's throughput / FastAPI's at equal p99", mine / equal, "x", least=5.0),
         ]
     return found
 
@@ -72,9 +72,15 @@ def _defaults(version: Path, signature: str) -> Mapping[str, Any]:
     return defaults
 
 
-def _both(server: Served, rival: Served, ours: Path, theirs: Path, seconds: float) -> tuple[Load, Load]:
+def _round(server: Served, rival: Served, ours: Path, theirs: Path, seconds: float) -> tuple[float, float, float]:
+    """Measures calls a second: of aisle, of the rival, and of the rival where its p99 is no worse than aisle's.
+
+    The rival gets fewer clients for that; where one alone waits longer, what that one gets counts.
+    """
     mine = measure(server.grpc, ours, clients=CLIENTS, seconds=seconds)
-    return mine, measure(rival.rest, theirs, clients=CLIENTS, seconds=seconds, rest_path="/")
+    loads = [measure(rival.rest, theirs, clients=each, seconds=seconds, rest_path="/") for each in RIVAL_CLIENTS]
+    good = [load.calls_per_s for load in loads if load.p99_ms <= mine.p99_ms] or [loads[0].calls_per_s]
+    return mine.calls_per_s, loads[-1].calls_per_s, max(good)
 
 
 def _json(inputs: Mapping[str, Any]) -> bytes:
