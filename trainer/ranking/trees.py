@@ -38,12 +38,12 @@ class BoostedTrees(tf.Module):
 
     def __call__(self, values: tf.Tensor) -> tf.Tensor:
         """Computes log-odds, features in rows: [features, n] to [n]; NaN is missing."""
-        features, thresholds, paths, needed, leaves, start = (tf.convert_to_tensor(each) for each in self.tables)
+        features, thresholds, paths, leaves, start = (tf.convert_to_tensor(each) for each in self.tables)
         count, leaf_count, splits = self._shape
-        known = tf.where(tf.math.is_nan(values), _MISSING, values)
+        known = tf.where(values > _MISSING, values, _MISSING)
         above = tf.cast(tf.gather(known, features) > thresholds, tf.float32)
-        met = tf.matmul(paths, tf.reshape(above, [count, splits, tf.shape(values)[1]]))
-        reached = tf.nn.relu(met - needed)  # 1 at the leaf that is reached, 0 at all others
+        # 1 at the leaf that is reached, 0 at all others.
+        reached = tf.nn.relu(tf.matmul(paths, tf.reshape(above, [count, splits, tf.shape(values)[1]])))
         return start + tf.matmul(leaves, tf.reshape(reached, [count * leaf_count, tf.shape(values)[1]]))[0]
 
 
@@ -66,30 +66,30 @@ def fit_trees(lists: CandidateLists, config: TreesConfig, seed: int) -> BoostedT
         early_stopping=False,
         random_state=seed,
     )
-    learner.fit(np.where(np.isnan(lists.features), _MISSING, lists.features), lists.labels)
+    learner.fit(np.where(lists.features > _MISSING, lists.features, _MISSING), lists.labels)
     _LOG.info("ranking: %d trees of at most %d leaves", config.count, config.leaves)
     return BoostedTrees(tables_of(learner))
 
 
 def tables_of(learner: HistGradientBoostingClassifier) -> Arrays:
-    """Writes fitted trees down as `BoostedTrees` reads them, for T trees of at most L leaves and S = L - 1 splits.
+    """Writes fitted trees down as `BoostedTrees` reads them: T trees of at most L leaves and L - 1 splits.
+
+    After its splits each tree has a condition that always holds, so S = L.
 
     Args:
       learner: of two classes, without categorical features, fitted to values none of which is NaN.
 
     Returns:
       The feature of each split, int32 [T x S]; its threshold, float32 [T x S, 1]; the path to each leaf, float32
-      [T, L, S]: 1 where the value must be above the threshold, -1 where not, 0 off the path; how many must be above,
-      less one, [T, L, 1]; the leaves' values, [1, T x L]; where the sum starts, a scalar.
+      [T, L, S]: 1 where the value must be above the threshold, -1 where not, 0 off the path, and last of all 1 less
+      how many must be above; the leaves' values, [1, T x L]; where the sum starts, a scalar.
     """
     # scikit-learn has no public way to its trees; a test compares the answers with its own.
     trees: list[npt.NDArray[np.void]] = [each[0].nodes for each in learner._predictors]
     leaves = max(int(nodes["is_leaf"].sum()) for nodes in trees)
-    splits = max(leaves - 1, 1)
-    features = np.zeros((len(trees), splits), np.int32)
-    thresholds = np.full((len(trees), splits), np.inf, np.float32)
-    paths = np.zeros((len(trees), leaves, splits), np.float32)
-    needed = np.full((len(trees), leaves, 1), splits, np.float32)  # more than can be: a leaf that is not there
+    features = np.zeros((len(trees), leaves), np.int32)
+    thresholds = np.full((len(trees), leaves), -np.inf, np.float32)
+    paths = np.zeros((len(trees), leaves, leaves), np.float32)  # a leaf that is not there is never reached
     values = np.zeros((len(trees), leaves), np.float32)
     for tree, nodes in enumerate(trees):
         split = leaf = 0
@@ -99,7 +99,7 @@ def tables_of(learner: HistGradientBoostingClassifier) -> Arrays:
             node = nodes[number]
             if node["is_leaf"]:
                 paths[tree, leaf, list(path)] = list(path.values())
-                needed[tree, leaf] = sum(side > 0 for side in path.values()) - 1
+                paths[tree, leaf, -1] = 1.0 - sum(side > 0 for side in path.values())
                 values[tree, leaf] = node["value"]
                 leaf += 1
             else:
@@ -108,7 +108,7 @@ def tables_of(learner: HistGradientBoostingClassifier) -> Arrays:
                 waiting += [(int(node["left"]), {**path, split: -1.0}), (int(node["right"]), {**path, split: 1.0})]
                 split += 1
     start = np.float32(learner._baseline_prediction.item())
-    return [features.ravel(), thresholds.reshape(-1, 1), paths, needed, values.reshape(1, -1), np.asarray(start)]
+    return [features.ravel(), thresholds.reshape(-1, 1), paths, values.reshape(1, -1), np.asarray(start)]
 
 
 def _highest_below(threshold: float) -> np.float32:
