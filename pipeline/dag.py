@@ -115,15 +115,7 @@ def build(
     Returns:
       The pipeline, its steps in the order of `NODE_IDS`; with `tuner.trials`, a Tuner comes before the Trainer.
     """
-    given = parameters or {}
-    files = _files(config, given)
-    table_gen = TableGen(
-        config=fingerprint.narrowed(config, step_keys.TABLES),
-        sources=fingerprint.of_sources(config) if parameters is None else given.get(run_parameters.DATA_VERSION, ""),
-        code=fingerprint.of_code("pipeline.components.table_gen"),
-        parameters=run_parameters.read_by(given, step_keys.TABLES),
-        files=files[0].outputs["result"] if files else None,
-    )
+    (*files, table_gen), given = _tables(config, parameters), parameters or {}
     event_examples = EventExampleGen(
         tables=table_gen.outputs["tables"],
         config=fingerprint.narrowed(config, step_keys.EXAMPLES),
@@ -133,8 +125,7 @@ def build(
     item_examples = ItemExampleGen(
         tables=table_gen.outputs["tables"], code=fingerprint.of_code("pipeline.components.item_example_gen")
     )
-    events = _features(config, "events", event_examples)
-    items = _features(config, "items", item_examples)
+    events, items = _features(config, "events", event_examples), _features(config, "items", item_examples)
     inputs = _training_inputs(table_gen, event_examples, events=events, items=items)
     tuner = _tuner(config, locations, inputs, given) if config.tuner.trials else None
     trainer = _trainer(config, locations, inputs, given, tuner)
@@ -151,14 +142,22 @@ def build(
     )
 
 
-def _files(config: Config, parameters: Mapping[str, Any]) -> tuple[BaseNode, ...]:
-    """The node that brings the tables from an object store, where a cluster does that."""
-    if run_parameters.DATA not in parameters:
-        return ()
-    # What was imported before is taken again only where a run says which state of the tables it means.
-    reimport = not config.kubeflow.cache
-    importer = Importer(source_uri=parameters[run_parameters.DATA], artifact_type=Files, reimport=reimport)
-    return (importer.with_id(IMPORTER_ID),)
+def _tables(config: Config, parameters: Mapping[str, Any] | None) -> list[BaseNode]:
+    """TableGen; before it the node that brings the tables from an object store, where a cluster does that."""
+    given, before = parameters or {}, list[BaseNode]()
+    if run_parameters.DATA in given:
+        # What was imported before is taken again only where a run says which state of the tables it means.
+        reimport = not config.kubeflow.cache
+        importer = Importer(source_uri=given[run_parameters.DATA], artifact_type=Files, reimport=reimport)
+        before.append(importer.with_id(IMPORTER_ID))
+    table_gen = TableGen(
+        config=fingerprint.narrowed(config, step_keys.TABLES),
+        sources=fingerprint.of_sources(config) if parameters is None else given.get(run_parameters.DATA_VERSION, ""),
+        code=fingerprint.of_code("pipeline.components.table_gen"),
+        parameters=run_parameters.read_by(given, step_keys.TABLES),
+        files=before[0].outputs["result"] if before else None,
+    )
+    return [*before, table_gen]
 
 
 def _steps(features: _Features) -> tuple[BaseComponent, ...]:

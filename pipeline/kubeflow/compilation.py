@@ -144,7 +144,9 @@ def _tasks(specification: dict[str, Any]) -> dict[str, Any]:
 def _containers(specification: dict[str, Any]) -> list[str]:
     executors = specification["deploymentSpec"]["executors"]
     components = specification["components"]
-    return [name for name in _tasks(specification) if "container" in executors[components[name]["executorLabel"]]]
+    return [
+        name for name in sorted(_tasks(specification)) if "container" in executors[components[name]["executorLabel"]]
+    ]
 
 
 def _require_steps(config: Config, specification: dict[str, Any]) -> None:

@@ -147,10 +147,10 @@ def read_specification(file: Path) -> Specification:
     version = spec.get("schemaVersion")
     if version != SCHEMA:
         raise SpecificationError(f"schemaVersion: expected {SCHEMA}, the only one that Kubeflow takes, got {version}")
-    _require_types(file, spec)
     others = [found for found in documents if found is not spec]
     if len(others) > 1 or any(not isinstance(found, dict) or set(found) != {"platforms"} for found in others):
         raise SpecificationError("expected beside the pipeline at most one document, with the key 'platforms' alone")
+    _require_types(file, spec)
     return Specification(spec, others[0]["platforms"] if others else {})
 
 

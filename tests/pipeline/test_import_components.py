@@ -13,8 +13,8 @@ from tfx.types import standard_artifacts
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 from tiny_shop import shop_config, write_shop
 
-from pipeline import tables
-from pipeline.artifacts import Cases, Tables
+from pipeline import run_parameters, tables
+from pipeline.artifacts import Cases, Files, Tables
 from pipeline.components import event_example_gen, item_example_gen, table_gen
 from pipeline.components.event_example_gen import read_windows
 from pipeline.config import Config
@@ -71,6 +71,17 @@ def test_tables_equal_an_import_in_one_process(config: Config, imported: Path, t
         if name.endswith(".parquet"):
             assert_frame_equal(pq.read_table(imported / name).to_pandas(), pq.read_table(tmp_path / name).to_pandas())
     assert (imported / "report.json").read_text() == (tmp_path / "report.json").read_text()
+
+
+def test_files_from_an_object_store_lie_where_the_run_says(config: Config, imported: Path, tmp_path: Path) -> None:
+    folder = Path(str(config.tables.events.path)).parent
+    elsewhere = {"events_path": "-", "items_path": "-"}
+    told = run_parameters.applied(config.model_dump(mode="json"), elsewhere, "test").model_dump_json()
+    inputs, outputs = {"files": artifact(Files, folder)}, {"tables": artifact(Tables, tmp_path / "tables")}
+    properties = {"config": told, "sources": "", "code": "", "events_path": "events.csv", "items_path": "items.csv"}
+    execute(table_gen.Executor, inputs, outputs, tmp_path, **properties)
+    for name in ("items.parquet", "events/bucket-00000.parquet"):
+        assert (tmp_path / "tables" / name).read_bytes() == (imported / name).read_bytes()
 
 
 def test_the_report_adds_up(imported: Path) -> None:
