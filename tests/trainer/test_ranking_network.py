@@ -62,7 +62,7 @@ def test_bins_are_a_piecewise_linear_encoding_by_quantiles() -> None:
     bins = Bins(FEATURES)
     bins.adapt(trained)
     asked = np.concatenate([trained[:60], np.full((1, FEATURES), np.nan), [[-1e6, 1e6, 0.5, 2.5, 7.0, 0.0]]])
-    found = bins(tf.constant(asked.T, tf.float32)).numpy().transpose(1, 0, 2)
+    found = bins(tf.constant(asked.T, tf.float32)).numpy().transpose(2, 0, 1)
     assert found.shape == (62, FEATURES, BINS + 1)
     for row in range(len(asked)):
         for place in range(FEATURES):
@@ -75,12 +75,12 @@ def test_infinite_values_are_missing_ones() -> None:
     bins = Bins(1)
     bins.adapt(np.array([[0.0], [1.0], [np.inf]], np.float32))
     found = bins(tf.constant([[np.inf, -np.inf, np.nan]])).numpy()
-    np.testing.assert_array_equal(found, np.broadcast_to(np.eye(BINS + 1)[-1], (1, 3, BINS + 1)))
+    np.testing.assert_array_equal(found, np.repeat(np.eye(BINS + 1)[-1:, :, np.newaxis], 3, axis=2))
 
 
 def test_the_factorisation_term_is_a_sum_over_pairs() -> None:
     vectors = np.random.default_rng(2).normal(size=(9, 5, 3)).astype(np.float32)
-    found = networks._factorisation(tf.constant(vectors)).numpy()
+    found = networks._factorisation(tf.constant(vectors.transpose(1, 2, 0))).numpy()
     pairs = np.array([sum(one[a] @ one[b] for a in range(5) for b in range(a)) for one in vectors])
     factor = found[0] / pairs[0]
     assert factor > 0

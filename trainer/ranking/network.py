@@ -51,12 +51,12 @@ class Bins(keras.layers.Layer):
         self.inverse_widths.assign(inverse)
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
-        """Encodes [features, n] to [features, n, BINS + 1]; the last place says that the value is missing."""
+        """Encodes [features, n] to [features, BINS + 1, n]; the last place says that the value is missing."""
         # One pass over the large tensor: a missing value lies so far below that it reaches into the last bin only.
-        known = tf.where(tf.math.is_finite(values), tf.maximum(values, _LOWEST), _MISSING)[..., tf.newaxis]
+        known = tf.where(tf.math.is_finite(values), tf.maximum(values, _LOWEST), _MISSING)[:, tf.newaxis]
         starts = tf.pad(tf.convert_to_tensor(self.starts), [[0, 0], [0, 1]], constant_values=_LOWEST)
         widths = tf.pad(tf.convert_to_tensor(self.inverse_widths), [[0, 0], [0, 1]], constant_values=-1.0)
-        return tf.clip_by_value((known - starts[:, tf.newaxis]) * widths[:, tf.newaxis], 0.0, 1.0)
+        return tf.clip_by_value((known - starts[..., tf.newaxis]) * widths[..., tf.newaxis], 0.0, 1.0)
 
 
 class CrossLayer(keras.layers.Layer):
@@ -118,13 +118,13 @@ class RankingNetwork(keras.Model):
         return self.of_bins(self.bins(tf.transpose(values)), training=training)
 
     def of_bins(self, bins: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Computes log-odds of what `bins` has made of the values, [features, n, BINS + 1] to [n]."""
-        # Features first: then each feature's bins meet its weights in one product, and nothing large is turned around.
+        """Computes log-odds of what `bins` has made of the values, [features, BINS + 1, n] to [n]."""
+        # Candidates last: then each feature's bins meet its weights in one product, and nothing large is turned around.
         weights = tf.concat([self.vectors, tf.expand_dims(self.linear, -1)], axis=-1)
-        read = tf.matmul(bins, weights)
-        vectors = tf.transpose(read[..., :-1], [1, 0, 2]) + self.offsets
-        total = tf.reduce_sum(read[..., -1], axis=0) + self.bias + _factorisation(vectors)
-        start = tf.reshape(vectors, [-1, vectors.shape[1] * vectors.shape[2]])
+        read = tf.matmul(weights, bins, transpose_a=True)
+        vectors = read[:, :-1] + tf.convert_to_tensor(self.offsets)[..., tf.newaxis]
+        total = tf.reduce_sum(read[:, -1], axis=0) + self.bias + _factorisation(vectors)
+        start = tf.transpose(tf.reshape(vectors, [vectors.shape[0] * vectors.shape[1], -1]))
         state = start
         for layer in self.crosses:
             state = layer(start, state)
@@ -135,10 +135,10 @@ class RankingNetwork(keras.Model):
 
 
 def _factorisation(vectors: tf.Tensor) -> tf.Tensor:
-    """Sums the products of all pairs of vectors [n, features, e] to [n], by the number of features."""
-    total = tf.reduce_sum(vectors, axis=1)
-    pairs = 0.5 * tf.reduce_sum(total * total - tf.reduce_sum(vectors * vectors, axis=1), axis=-1)
-    return pairs * (0.1 / vectors.shape[1])
+    """Sums the products of all pairs of vectors [features, e, n] to [n], by the number of features."""
+    total = tf.reduce_sum(vectors, axis=0)
+    pairs = 0.5 * tf.reduce_sum(total * total - tf.reduce_sum(vectors * vectors, axis=0), axis=0)
+    return pairs * (0.1 / vectors.shape[0])
 
 
 def _hidden(widths: Sequence[int], dropout: float, seed: int) -> list[keras.layers.Layer]:
