@@ -23,6 +23,7 @@ RUN_NAME = "{{$.pipeline_job_name}}"
 RUN_ID = "{{$.pipeline_job_uuid}}"
 
 _GOOD = ("COMPLETE", "CACHED", "SUCCEEDED")
+_BAD = ("FAILED", "CANCELED", "CANCELLED", "ERROR")
 _TIMEOUT_S = 30
 _log = logging.getLogger(__name__)
 
@@ -72,7 +73,8 @@ def status_of(properties: dict[str, Any], now: datetime.datetime) -> dict[str, A
       now: the time.
 
     Returns:
-      `pipeline`, `run`, `run_id`, `succeeded`, `state` as Kubeflow calls it, `message` and `ended`.
+      `pipeline`, `run`, `run_id`, `succeeded` (None where Kubeflow does not say), `state` as Kubeflow calls it,
+      `message` and `ended`.
     """
     final = json.loads(properties["final_status"])
     state = str(final.get("state", "UNKNOWN"))
@@ -80,7 +82,7 @@ def status_of(properties: dict[str, Any], now: datetime.datetime) -> dict[str, A
         "pipeline": properties["pipeline"],
         "run": properties["run_name"],
         "run_id": properties["run_id"],
-        "succeeded": state in _GOOD,
+        "succeeded": True if state in _GOOD else False if state in _BAD else None,
         "state": state,
         "message": str((final.get("error") or {}).get("message", "")),
         "ended": now.isoformat(timespec="seconds"),

@@ -193,7 +193,7 @@ def _set_pod(config: Config, name: str, specification: dict[str, Any], container
 def _header(specification: dict[str, Any]) -> str:
     """The lines at the top, for people."""
     lines = [
-        f"# Pipeline {specification['pipelineInfo']['name']}, for Kubeflow Pipelines 2.5 and newer.",
+        f"# Pipeline {specification['pipelineInfo']['name']}, for Kubeflow Pipelines 2.14 and newer.",
         "# Parameters:",
     ]
     for name, spec in specification["root"]["inputDefinitions"]["parameters"].items():

@@ -45,6 +45,8 @@ def test_what_it_says(tmp_path: Path) -> None:
     }
     told = _report(tmp_path, FAILED)
     assert (told["succeeded"], told["state"], told["message"]) == (False, "FAILED", "Trainer: out of memory")
+    told = _report(tmp_path, {"state": "RUNNING"})
+    assert (told["succeeded"], told["state"]) == (None, "RUNNING")
     assert _report(tmp_path, {})["state"] == "UNKNOWN"
 
 
