@@ -14,8 +14,8 @@ Head = Literal["purchase", "rating", "price"]
 class CandidatesConfig(Section):
     """How many items each source proposes for a request; what several of them propose counts once."""
 
-    tower: int = pydantic.Field(150, ge=1, description="nearest to the query vector")
-    copurchase: int = pydantic.Field(150, ge=0, description="most often bought together with what the customer bought")
+    tower: int = pydantic.Field(100, ge=1, description="nearest to the query vector")
+    copurchase: int = pydantic.Field(100, ge=0, description="most often bought together with what the customer bought")
     popular: int = pydantic.Field(50, ge=0, description="most bought of the last 30 days")
     history: int = pydantic.Field(256, ge=0, description="different items of the customer's own history, newest first")
 
