@@ -46,5 +46,5 @@ _TOWERS = (
     "gate.metric",
 )
 TUNING = (*_TOWERS, "tuner")
-TRAINING = (*_TOWERS, "ranking", "search", "serving")
+TRAINING = (*_TOWERS, "tracking", "ranking", "search", "serving")
 EVALUATION = (*TRAINING, "gate")

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a training."""
+"""What TensorBoard shows of a training, and who else is told of it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from pipeline.config import Config
 from trainer.catalogue import Catalogue
+from trainer.tracking import Tracker, track
 
 PROJECTOR_ITEMS = 5000
 HISTOGRAM_VALUES = 50_000
@@ -31,9 +32,15 @@ class Board:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._writer = tf.summary.create_file_writer(str(folder))
+        self._tracker: Tracker | None = None
 
     def write_config(self, config: Config) -> None:
-        """Writes the configuration as text, one key a line."""
+        """Writes the configuration as text, one key a line, and starts to track the training if it says so.
+
+        Raises:
+          TrackingError: if that cannot be done.
+        """
+        self._tracker = track(self._folder, config)
         lines = json.dumps(config.model_dump(mode="json"), indent=2).splitlines()
         with self._writer.as_default(step=0):
             tf.summary.text("configuration", "\n".join(f"    {line}" for line in lines))
@@ -47,6 +54,8 @@ class Board:
             whole = b"".join(scalar_pb(name, value).SerializeToString() for name, value in values.items())
             tf.summary.experimental.write_raw_pb(whole, step=epoch)
         self._writer.flush()
+        if self._tracker is not None:
+            self._tracker.write_epoch(epoch, values)
 
     def write_weights(self, epoch: int, variables: Sequence[Any]) -> None:
         """Writes a histogram of each variable, of a sample where it is large.
@@ -83,8 +92,10 @@ class Board:
         projector.visualize_embeddings(str(self._folder), settings)
 
     def close(self) -> None:
-        """Closes the file of events."""
+        """Closes the file of events and ends the tracked run."""
         self._writer.close()
+        if self._tracker is not None:
+            self._tracker.close()
 
 
 def _plain(text: str) -> str:

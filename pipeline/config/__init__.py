@@ -22,6 +22,7 @@ from pipeline.config.model import (
 from pipeline.config.ranking import CandidatesConfig, RankingConfig
 from pipeline.config.search import SearchConfig
 from pipeline.config.tables import CleaningRule, SplitConfig, TableConfig, TablesConfig
+from pipeline.config.tracking import TrackingConfig
 from pipeline.config.tuner import TunerConfig
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "SplitConfig",
     "TableConfig",
     "TablesConfig",
+    "TrackingConfig",
     "TrainingConfig",
     "TunerConfig",
     "encoder_source",

@@ -12,6 +12,7 @@ from pipeline.config.kubeflow import KubeflowConfig
 from pipeline.config.ranking import RankingConfig
 from pipeline.config.search import SearchConfig
 from pipeline.config.tables import Section, SplitConfig, TablesConfig
+from pipeline.config.tracking import TrackingConfig
 from pipeline.config.tuner import TunerConfig
 
 
@@ -168,6 +169,7 @@ class Config(Section):
     search: SearchConfig = SearchConfig()
     gate: GateConfig = GateConfig()
     tuner: TunerConfig = TunerConfig()
+    tracking: TrackingConfig = TrackingConfig()
     serving: ServingConfig = ServingConfig()
     runner: RunnerConfig = RunnerConfig()
     kubeflow: KubeflowConfig = KubeflowConfig()
