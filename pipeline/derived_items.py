@@ -40,8 +40,9 @@ class DerivedItems:
         ids = pc.unique(prices["item_id"])
         ids = ids.take(pc.sort_indices(ids))
         texts = {name: _commonest(counts.result(), name, ids) for name, counts in self._texts.items()}
-        stock = pa.nulls(len(ids), pa.float64())  # events do not tell
-        return pa.table({"item_id": ids, **texts, "price": _median_prices(prices, ids), "stock": stock})
+        untold = pa.nulls(len(ids), pa.float64())  # by events
+        prices = _median_prices(prices, ids)
+        return pa.table({"item_id": ids, **texts, "price": prices, "stock": untold, "rating": untold})
 
 
 class _ValueCounts:

@@ -48,6 +48,7 @@ ITEM_COLUMNS: tuple[Column, ...] = (
     Column("category", "string", False, "a path, parts joined by ' > '"),
     Column("price", "float", False, "in the shop's currency; more than zero"),
     Column("stock", "float", False, "how many are there, 0 for none; empty counts as there"),
+    Column("rating", "float", False, "the mean of its customers' stars, 1 to 5; 0 or empty for none"),
 )
 
 EVENT_COLUMNS: tuple[Column, ...] = (
@@ -59,6 +60,7 @@ EVENT_COLUMNS: tuple[Column, ...] = (
     Column("quantity", "float", False, "how many"),
     Column("price", "float", False, "price of one piece at that moment"),
     Column("query", "string", False, "the search text that led here"),
+    Column("position", "float", False, "the place in the list where the item was chosen, 0 at the top"),
     Column("order_id", "string", False, "the order or invoice"),
     Column("session_id", "string", False, "the visit"),
     Column("title", "string", False, "the item's name in this row, where items are derived from events"),
@@ -78,7 +80,7 @@ CONTEXT_COLUMNS: tuple[str, ...] = ("country", "holiday", "weather", "place")
 CATEGORY_SEPARATOR = " > "
 
 # Item columns by which requests may filter, beside RAW_PRICE; they are not features.
-ITEM_BRAND, ITEM_CATEGORY, ITEM_STOCK = "brand", "category", "stock"
+ITEM_BRAND, ITEM_CATEGORY, ITEM_STOCK, ITEM_RATING = "brand", "category", "stock", "rating"
 
 # --- raw examples: one per positive event -------------------------------------------------------
 # H = features.history.length. Histories are newest first and padded at the end.

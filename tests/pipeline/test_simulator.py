@@ -102,8 +102,8 @@ def test_counts_are_exact_and_time_never_goes_back(
 def test_columns_are_the_canonical_ones_and_references_hold(small: Path) -> None:
     users, items, events = (rows(small / f"{name}.csv") for name in ("users", "items", "events"))
     assert list(users[0]) == [column.name for column in schema.USER_COLUMNS]
-    assert set(items[0]) - {"attributes"} == {column.name for column in schema.ITEM_COLUMNS} - {"stock"}
-    assert set(events[0]) == {column.name for column in schema.EVENT_COLUMNS} - {"title", "place"}
+    assert set(items[0]) - {"attributes"} == {column.name for column in schema.ITEM_COLUMNS} - {"stock", "rating"}
+    assert set(events[0]) == {column.name for column in schema.EVENT_COLUMNS} - {"title", "place", "position"}
     assert {row["event_type"] for row in events} == set(schema.EVENT_TYPES)
     item_ids, user_ids = [row["item_id"] for row in items], [row["user_id"] for row in users]
     assert item_ids == sorted(set(item_ids))
