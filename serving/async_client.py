@@ -78,6 +78,7 @@ class AsyncClient:
 
     recommend = _asking(Questions.recommend)
     search = _asking(Questions.search)
+    facets = _asking(Questions.facets)
     similar = _asking(Questions.similar)
     rank = _asking(Questions.rank)
     embed = _asking(Questions.embed)

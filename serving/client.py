@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Concatenate, ParamSpec
 
 from serving.errors import Code, ServingError
+from serving.facets import Facets, RangeCount, ValueCount
 from serving.grpc_transport import GrpcTransport
 from serving.hedging import HedgedTransport
 from serving.question import Answer, Question
@@ -27,15 +28,18 @@ from serving.transports import LocalTransport, Transport
 __all__ = [
     "Client",
     "Code",
+    "Facets",
     "GrpcTransport",
     "HedgedTransport",
     "History",
     "LocalTransport",
     "Moment",
+    "RangeCount",
     "Rules",
     "ScoredItem",
     "ServingError",
     "Transport",
+    "ValueCount",
     "VersionState",
     "Why",
 ]
@@ -107,6 +111,7 @@ class Client:
 
     recommend = _asking(Questions.recommend)
     search = _asking(Questions.search)
+    facets = _asking(Questions.facets)
     similar = _asking(Questions.similar)
     rank = _asking(Questions.rank)
     embed = _asking(Questions.embed)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving import messages
+from serving.facets import Facets, read_facets
 from serving.question import Answer, Question
 from serving.requests import (
     History,
@@ -106,6 +107,29 @@ class Questions:
         if user_ids is not None:
             inputs["user_id"] = text_tensor(user_ids)
         return self._predict("search", inputs, scored_items, deadline_s=deadline_s)
+
+    def facets(
+        self,
+        queries: Sequence[str],
+        *,
+        size: int | None = None,
+        exclude_item_ids: Sequence[Sequence[str]] | None = None,
+        rules: Rules | None = None,
+        deadline_s: float | None = None,
+    ) -> Question[list[Facets]]:
+        """Asks how many relevant items of each kind there are, `size` categories and brands; "" counts all items.
+
+        Returns:
+          The counts, one a query; only filters of the rules count.
+
+        Raises:
+          ServingError: what the server answered.
+        """
+        inputs = {} if rules is None else rules.filters(len(queries))
+        inputs |= shared_inputs(len(queries), queries=queries, exclude_item_ids=exclude_item_ids)
+        if size is not None:
+            inputs["facet_size"] = np.full(len(queries), size, np.int32)
+        return self._predict("facets", inputs, read_facets, deadline_s=deadline_s)
 
     def similar(
         self,

@@ -27,6 +27,7 @@ class Rules:
       boosts: item id: by how many standard deviations of the scores it is lifted, or lowered where negative.
       diversity: from 0, the best fit alone, to 1, as different from each other as can be.
       max_per_category: how many items of one category; 0 sets no limit.
+      min_rating: only items with at least so many stars on average; an item without ratings has none.
     """
 
     include_item_ids: Sequence[str] = ()
@@ -39,11 +40,12 @@ class Rules:
     boosts: Mapping[str, float] = field(default_factory=dict)
     diversity: float = 0.0
     max_per_category: int = 0
+    min_rating: float = 0.0
 
     def filters(self, rows: int) -> dict[str, NDArray[Any]]:
         """Builds the inputs that say which items may be answered; rules that are not used stay away."""
         inputs = {name: _texts(getattr(self, name), rows) for name in _FILTER_LISTS if getattr(self, name)}
-        for name in ("min_price", "max_price"):
+        for name in ("min_price", "max_price", "min_rating"):
             if getattr(self, name):
                 inputs[name] = np.full(rows, getattr(self, name), np.float32)
         if self.in_stock_only:

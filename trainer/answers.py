@@ -16,6 +16,7 @@ from trainer.ranking_stage import RankingStage, Request
 from trainer.rules.attributes import ItemAttributes
 from trainer.rules.boosts import Boosts, boosted
 from trainer.rules.diversity import best_within_caps
+from trainer.rules.facets import Facets
 from trainer.rules.fallback import COUNTRY, Fallback, Popularity
 from trainer.rules.filters import Filters
 from trainer.rules.selection import Selection
@@ -50,7 +51,7 @@ class Answers(tf.Module):
         # A pad before the first item, so that row -1 reads as "".
         self.ids = tf.Variable(["", *catalogue.ids], trainable=False, name="item_ids")
         self._titles = tf.Variable(["", *catalogue.titles], trainable=False, name="titles")
-        self._filters = Filters(attributes, rows)
+        self._filters, self._facets = Filters(attributes, rows), Facets(attributes)
         self._fallback = Fallback(popularity)
         self._boosts = Boosts(rows, index.size)
 
@@ -104,6 +105,10 @@ class Answers(tf.Module):
             evidence = self._stage.look(request, self._index.scores(request.queries))
             scores = _unless(silent, self._stage.scores(evidence, rows), scores)
         return tf.where((rows >= 0) & cells_of(self._filters.allowed(inputs), rows), scores, -np.inf)
+
+    def facets(self, found: tf.Tensor, inputs: Tensors) -> Tensors:
+        """Counts by kind the items of result sets, bool [batch, items], that the filters allow."""
+        return self._facets.count(found & self._filters.allowed(inputs), inputs[contract.FACET_SIZE])
 
     def _look(self, request: Request | None, towers: tf.Tensor) -> Any:
         return None if request is None or self._stage is None else self._stage.look(request, towers)

@@ -18,12 +18,13 @@ RECOMMEND, SEARCH, SIMILAR_ITEMS, EMBED_ITEMS, RANK = "recommend", "search", "si
 SERVING_DEFAULT = "serving_default"
 EXCLUDE, INCLUDE, K, CANDIDATES = "exclude_item_ids", "include_item_ids", "k", "candidate_item_ids"
 CATEGORIES, EXCLUDE_CATEGORIES, BRANDS = "categories", "exclude_categories", "brands"
-MIN_PRICE, MAX_PRICE, IN_STOCK = "min_price", "max_price", "in_stock_only"
+MIN_PRICE, MAX_PRICE, IN_STOCK, MIN_RATING = "min_price", "max_price", "in_stock_only", "min_rating"
+FACETS, FACET_SIZE, TOTAL = "facets", "facet_size", "total"
 BOOST_ITEMS, BOOSTS = "boost_item_ids", "boosts"
 PURCHASE, RATING, PRICE = "purchase", "rating", "price"
 PRICES, SIMILARITIES, MATCHED_WORDS, NAMED = "prices", "similarities", "matched_words", "named"
 DIVERSITY, MAX_PER_CATEGORY = "diversity", "max_per_category"
-_MAX_INT32 = 2**31 - 1
+_MAX_INT32, _FACETS_SHOWN = 2**31 - 1, 20
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,9 @@ def signature_contracts(
         contracts.append(
             SignatureContract(SEARCH, (query, optional_user, *moment, *answer), (*ranked, *_reason_ports()))
         )
+        size = Port(FACET_SIZE, "int32", 1, "how many categories and brands to count, at least 1", _FACETS_SHOWN)
+        if columns:
+            contracts.append(SignatureContract(FACETS, (query, size, *filters), _facet_ports(columns)))
     named = {contract.name: contract for contract in contracts}
     return {**named, SERVING_DEFAULT: named[RECOMMEND]}
 
@@ -222,6 +226,9 @@ def _filter_ports(columns: Collection[str]) -> tuple[Port, ...]:
             Port(MIN_PRICE, "float32", 1, "only items that cost at least so much; 0 sets no limit", 0.0),
             Port(MAX_PRICE, "float32", 1, "only items that cost at most so much; 0 sets no limit", 0.0),
         ),
+        schema.ITEM_RATING: (
+            Port(MIN_RATING, "float32", 1, "only items with at least so many stars on average; 0 sets no limit", 0.0),
+        ),
         schema.ITEM_STOCK: (Port(IN_STOCK, "int32", 1, "1: no items that were out of stock; 0: all", 0),),
     }
     return (
@@ -248,6 +255,31 @@ def _reason_ports() -> tuple[Port, ...]:
         Port(MATCHED_WORDS, "string", 2, "the words of the query, as they were read, that its texts have"),
         Port(NAMED, "int32", 2, "1 where the query names it (item id, model number, brand) or quotes its title"),
     )
+
+
+def _facet_ports(columns: Collection[str]) -> tuple[Port, ...]:
+    """How many items of a result set there are of each kind."""
+    counts = {
+        schema.ITEM_CATEGORY: (
+            Port("category_values", "string", 2, 'categories and those that they lie in, most items first; "" pads'),
+            Port("category_counts", "int32", 2, "items of each; 0 pads"),
+        ),
+        schema.ITEM_BRAND: (
+            Port("brand_values", "string", 2, 'brands, most items first; "" pads'),
+            Port("brand_counts", "int32", 2, "items of each; 0 pads"),
+        ),
+        schema.RAW_PRICE: (
+            Port("price_from", "float32", 2, "where ranges of prices start; each ends where the next one starts"),
+            Port("price_counts", "int32", 2, "items with a known price in each range"),
+        ),
+        schema.ITEM_RATING: (
+            Port("rating_from", "float32", 2, "stars"),
+            Port("rating_counts", "int32", 2, "items with at least so many"),
+        ),
+        schema.ITEM_STOCK: (Port("in_stock_count", "int32", 1, "items that were not out of stock"),),
+    }
+    total = Port(TOTAL, "int32", 1, "items that the filters allow and that are relevant to the query; all, without one")
+    return (total, *(port for column, ports in counts.items() if column in columns for port in ports))
 
 
 def _head_ports(heads: Collection[str]) -> tuple[Port, ...]:

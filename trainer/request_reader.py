@@ -113,6 +113,29 @@ class RequestReader(tf.Module):
 
     def read(self, inputs: Tensors) -> Request:
         """Computes what is known of requests from the inputs of a signature, [batch] or [batch, n] each."""
+        return self._read(inputs)[0]
+
+    def read_search(self, inputs: Tensors) -> tuple[Request, tf.Tensor]:
+        """Computes what is known of searches, and the vectors [batch, dim] of their queries alone, whoever asks."""
+        request, text = self._read(inputs)
+        batch, length = tf.shape(request.queries)[0], self._features.history.length
+        nobody = {
+            name: tf.zeros_like(values) if _tells_who(name) else values
+            for name, values in numbers(request.features).items()
+        }
+        nothing = tf.zeros(tf.stack([batch, length]), tf.int64)
+        return request, self._query_vectors(nobody, nothing, text, self._item_vectors)
+
+    def nobody(self, inputs: Tensors) -> Tensors:
+        """Completes the inputs of requests [batch] that say nothing but what was typed."""
+        query = inputs[schema.RAW_QUERY]
+        unknown = tf.fill(tf.shape(query), "")
+        missing = dict.fromkeys((schema.RAW_USER_ID, *self._features.context), unknown)
+        missing[schema.RAW_TIMESTAMP] = tf.zeros_like(query, tf.int64)
+        missing |= {name: tf.fill([tf.shape(query)[0], 1], pad) for name, pad in schema.HISTORY_PADS.items()}
+        return {**missing, **inputs}
+
+    def _read(self, inputs: Tensors) -> tuple[Request, tf.Tensor | None]:
         history = self._history(inputs)
         timestamps = _moments(inputs)
         features = self._transform(self._raw(inputs, history, timestamps))
@@ -124,7 +147,7 @@ class RequestReader(tf.Module):
             typed = tf.not_equal(tf.strings.strip(inputs[schema.RAW_QUERY]), "")
             names = {"tokens": schema.FEATURE_QUERY_TOKENS, "strings": schema.RAW_QUERY}
             text = self._texts.vectors(features, **names, wanted=typed)
-        return Request(
+        request = Request(
             queries=self._query_vectors(numbers(features), read + 1, text, self._item_vectors),
             features=features,
             inputs=inputs,
@@ -134,6 +157,7 @@ class RequestReader(tf.Module):
             history_ages_days=ages if self._features.history.times else tf.zeros_like(ages),
             history_quantities=tf.where(quantities > 0, quantities, 1.0),
         )
+        return request, text
 
     def silent(self, request: Request) -> tf.Tensor:
         """Tells which requests say nothing: no known item, context or query, and nobody whom the towers tell apart.
@@ -178,6 +202,12 @@ class RequestReader(tf.Module):
 def _moments(inputs: Tensors) -> tf.Tensor:
     moment = inputs[schema.RAW_TIMESTAMP]
     return tf.where(tf.equal(moment, 0), tf.cast(tf.timestamp(), tf.int64), moment)
+
+
+def _tells_who(name: str) -> bool:
+    """Says whether a transformed feature tells who asks; 0 is what a missing one comes to."""
+    known = (schema.FEATURE_USER_BUCKET, schema.FEATURE_HISTORY_TYPES, schema.FEATURE_HISTORY_AGES)
+    return name in known or name.startswith(schema.FEATURE_CONTEXT_PREFIX)
 
 
 def numbers(features: Tensors) -> dict[str, tf.Tensor]:

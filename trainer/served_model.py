@@ -19,10 +19,11 @@ from trainer.heads.head import LearnedHead
 from trainer.index import ExactIndex, row_table
 from trainer.lexical.search import WordSearch
 from trainer.lexical.texts import ItemTexts
-from trainer.ranking_stage import RankingStage, Request
+from trainer.ranking_stage import RankingStage
 from trainer.request_reader import RequestReader, Tensors, TextReader, Towers, Transform, numbers
 from trainer.rules.attributes import ItemAttributes
 from trainer.rules.fallback import Popularity
+from trainer.search import Search
 
 
 class ServedModel(tf.Module):
@@ -59,8 +60,7 @@ class ServedModel(tf.Module):
     ) -> None:
         super().__init__(name="aisle")
         _check_sizes(catalogue, item_vectors)
-        # The Keras model stays out of the saved object, as only what the signatures call is served: its weights
-        # are named here, and what its methods need beyond them (a module from TensorFlow Hub).
+        # The Keras model stays out of the saved object: its weights are named here, and what its methods need beyond.
         self._weights = [variable.value for variable in model.variables]
         self._text_module = getattr(model.encoder, "module", None)
         self._item_vectors, self._reads_item_texts = model.item_vectors, bool(config.features.item.text)
@@ -78,7 +78,8 @@ class ServedModel(tf.Module):
         self._answers = Answers(
             catalogue, attributes, index=self.index, rows=self._rows, popularity=popularity, stage=stage
         )
-        self._words = None if texts is None else WordSearch(config.search, texts)
+        words = None if texts is None else WordSearch(config.search, texts)
+        self._search = Search(config.search, words=words, requests=self._requests, index=self.index)
         self.filterable, self.heads = attributes.known, dict(heads or {})
         # No signature answers these two; the evaluation compares the items of a list by them.
         self.item_ids, self.item_vectors = self._answers.ids, self.index.vectors
@@ -90,30 +91,19 @@ class ServedModel(tf.Module):
 
     def search(self, inputs: Tensors) -> Tensors:
         """Answers `search`: words say what is wanted, so the ranking stage stays out."""
-        words = self._words
-        if words is None:
-            request = self._requests.read(inputs)
-            silent = self._requests.silent(request)
-            return self._answers.best(
-                request.queries, inputs, silent=silent, reasons=lambda rows: self._nearness(request, rows)
-            )
-        typed = inputs[schema.RAW_QUERY]
-        query = words.read(typed)
-        request = self._requests.read({**inputs, schema.RAW_QUERY: query.texts})
-        found, silent = words.find(query, typed), self._requests.silent(request)
+        asked = self._search.read(inputs)
         return self._answers.best(
-            request.queries,
+            asked.request.queries,
             inputs,
-            silent=silent,
-            fused=lambda index: words.fusion.scores(found, request.queries, index),
-            reasons=lambda rows: self._nearness(request, rows) | words.reasons(query, found, rows),
+            silent=self._requests.silent(asked.request),
+            fused=lambda _index: self._search.scores(asked),
+            reasons=lambda rows: self._search.reasons(asked, rows),
         )
 
-    def _nearness(self, request: Request, rows: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Says how near items [batch, n] are by meaning; without words that is all that can be said."""
-        near = tf.where(rows >= 0, self.index.scores_of(request.queries, rows), 0.0)
-        nothing = {contract.MATCHED_WORDS: tf.fill(tf.shape(rows), ""), contract.NAMED: tf.zeros_like(rows, tf.int32)}
-        return {contract.SIMILARITIES: near, **nothing}
+    def facets(self, inputs: Tensors) -> Tensors:
+        """Answers `facets`: counts everything relevant that the filters allow, whoever asks."""
+        found = self._search.relevant(self._search.read(self._requests.nobody(inputs)))
+        return self._answers.facets(found, inputs)
 
     def similar_items(self, inputs: Tensors) -> Tensors:
         """Answers `similar_items`: nothing for an unknown item, and never the item itself."""

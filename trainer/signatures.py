@@ -30,6 +30,7 @@ def build_signatures(served: ServedModel, config: Config) -> dict[str, Any]:
     answers: dict[str, Callable[[Tensors], Tensors]] = {
         contract.RECOMMEND: served.recommend,
         contract.SEARCH: served.search,
+        contract.FACETS: served.facets,
         contract.SIMILAR_ITEMS: served.similar_items,
         contract.EMBED_ITEMS: served.embed_items,
         contract.RANK: served.rank,

@@ -35,6 +35,16 @@ class SearchConfig(Section):
     exact_bonus: float = pydantic.Field(
         2.0, ge=0, description="added where item id, model number, brand, whole title or phrase match; 2 always wins"
     )
+    relevant_share: float = pydantic.Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="an item is relevant from this share of the best item's relevance on: only such are counted in "
+        "facets, and change places by who asks",
+    )
+    personal_bound: float = pydantic.Field(
+        0.1, ge=0, le=1, description="by how much who asks may shift a relevant item at most; 0: the same for everybody"
+    )
     correct_spelling: bool = pydantic.Field(True, description="read an unknown word as the nearest word of the items")
 
     @pydantic.field_validator("texts")

@@ -7,7 +7,7 @@ import functools
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,15 +31,20 @@ class Answer:
       key: what was asked about, under the name that it has in JSON: ("user_id", "4711").
       items: best first.
       note: what a person should know, for example that the user is unknown.
+      facets: counts of the whole result set, by the name of the facet; None where nobody asked.
     """
 
     key: tuple[str, str]
     items: Sequence[ScoredItem]
     note: str = ""
+    facets: Mapping[str, Sequence[tuple[str, int]]] | None = None
 
     def line(self) -> str:
         """Returns the answer as a line of JSON."""
-        return json.dumps({self.key[0]: self.key[1], "items": list(map(_described, self.items))}, ensure_ascii=False)
+        said: dict[str, Any] = {self.key[0]: self.key[1], "items": list(map(_described, self.items))}
+        if self.facets is not None:
+            said["facets"] = {name: dict(counts) for name, counts in self.facets.items()}
+        return json.dumps(said, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,9 @@ def _print_tables(answers: Sequence[Answer]) -> None:
         table = _table(answer.items)
         if answer.items:
             console.print(table)
+        for name, counts in (answer.facets or {}).items():
+            said = " · ".join(f"{escape(value)} {count:,}" for value, count in counts)
+            console.print(f"[bold]{name}[/] {said or '-'}", soft_wrap=True, highlight=False)
         console.print()
 
 

@@ -36,6 +36,7 @@ REQUEST_INPUTS = {
     "min_price",
     "max_price",
     "in_stock_only",
+    "min_rating",
     "boost_item_ids",
     "boosts",
     "diversity",

@@ -23,6 +23,7 @@ _NEEDS = {
     "--min-price": ("min_price", "price"),
     "--max-price": ("max_price", "price"),
     "--in-stock": ("in_stock_only", "stock"),
+    "--min-rating": ("min_rating", "rating"),
     "--max-per-category": ("max_per_category", "category"),
 }
 
@@ -42,12 +43,13 @@ class RuleOptions:
     boost: tuple[str, ...]
     diversity: float
     max_per_category: int
+    min_rating: float
 
     @property
     def filter(self) -> bool:
         """Whether any option keeps items away."""
         others = (self.exclude, self.category, self.exclude_category, self.brand, self.min_price, self.max_price)
-        return any((self.include, *others, self.in_stock))
+        return any((self.include, *others, self.in_stock, self.min_rating))
 
     def rules(self, target: Target, signature: str) -> Rules:
         """Reads the rules.
@@ -76,6 +78,7 @@ class RuleOptions:
             boosts=_boosts(self.boost),
             diversity=self.diversity,
             max_per_category=self.max_per_category,
+            min_rating=self.min_rating,
         )
 
     def excluded(self, rows: int, seen: Sequence[Sequence[str]] | None = None) -> list[list[str]] | None:
@@ -103,6 +106,7 @@ def rule_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option("--brand", multiple=True, metavar="NAME", help="Only items of this brand; may be repeated."),
         click.option("--min-price", type=click.FloatRange(min=0), default=0.0, help="Only items from this price."),
         click.option("--max-price", type=click.FloatRange(min=0), default=0.0, help="Only items up to this price."),
+        click.option("--min-rating", type=click.FloatRange(min=0), default=0.0, help="Only items from so many stars."),
         click.option("--in-stock", is_flag=True, help="Leave out what was out of stock when the model was made."),
         click.option(
             "--boost",

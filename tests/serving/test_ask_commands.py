@@ -154,6 +154,17 @@ def test_search_says_why(shop: list[str]) -> None:
     assert any(line[3:5] == ["-", "figs"] and line[-2:] == ["by", "meaning"] for line in people)
 
 
+def test_search_counts_facets(shop: list[str]) -> None:
+    words = [*shop, "--queries", "Fine eggs", "--k", "1", "--exclude", "figs", "--facets", "brand, price"]
+    (answer,) = answers(run("search", *words, "--json"))
+    expected = {"all": {"items": 5}, "brand": {"Even": 3, "Odd": 2}, "price": {"from 0": 4, "from 5": 1}}
+    assert answer["facets"] == expected
+    assert "brand Even 3 · Odd 2" in run("search", *words).stdout
+    wrong = run("search", *words, "--facets", "colour")
+    assert wrong.exit_code == 2
+    assert "--facets colour: expected some of category, brand, price, rating, stock" in wrong.stderr
+
+
 def test_rules(shop: list[str], tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text("item_id\ncheese\neggs\nfigs\n")
     include = ["--include", str(tmp_path / "own.csv"), "--include", "bread"]

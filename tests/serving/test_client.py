@@ -14,7 +14,19 @@ from endpoints import NO_STOCK_SERVER, has_stock_server
 from tiny_models import ITEMS, TITLES
 
 from serving.async_client import AsyncClient, AsyncGrpcTransport
-from serving.client import Client, Code, GrpcTransport, History, Moment, Rules, ScoredItem, ServingError
+from serving.client import (
+    Client,
+    Code,
+    Facets,
+    GrpcTransport,
+    History,
+    Moment,
+    RangeCount,
+    Rules,
+    ScoredItem,
+    ServingError,
+    ValueCount,
+)
 
 
 class Awaited:
@@ -101,9 +113,20 @@ def test_rules_hold_for_every_row(client: Any) -> None:
     assert [score > -np.inf for score in scores] == [True, False, True]
 
 
+def test_facets(client: Any) -> None:
+    first, second = client.facets(["eggs", ""], size=1, exclude_item_ids=[["figs"], []], rules=Rules(max_price=5.5))
+    assert first == Facets(
+        total=5,
+        brands=(ValueCount("Even", 3),),
+        prices=(RangeCount(0.0, 5.0, 4), RangeCount(5.0, None, 1)),
+    )
+    assert second.total == 5
+    assert second.in_stock is None
+
+
 def test_rules_that_are_not_used_stay_away() -> None:
     assert Rules().inputs(2) == {}
-    everything = Rules(["a"], ["b"], ["c"], ["d"], 1.0, 2.0, True, {"e": 1.0, "f": -1.0}, 0.5, 3).inputs(2)
+    everything = Rules(["a"], ["b"], ["c"], ["d"], 1.0, 2.0, True, {"e": 1.0, "f": -1.0}, 0.5, 3, 4.0).inputs(2)
     assert {name: values.shape for name, values in everything.items()} == {
         "include_item_ids": (2, 1),
         "categories": (2, 1),
@@ -116,6 +139,7 @@ def test_rules_that_are_not_used_stay_away() -> None:
         "boosts": (2, 2),
         "diversity": (2,),
         "max_per_category": (2,),
+        "min_rating": (2,),
     }
 
 
@@ -190,7 +214,7 @@ def test_an_answer_of_another_kind_is_said_so(endpoint: Any) -> None:
 
 
 def test_both_clients_show_the_same_arguments() -> None:
-    for name in ("recommend", "search", "similar", "rank", "embed", "predict", "inputs", "versions"):
+    for name in ("recommend", "search", "facets", "similar", "rank", "embed", "predict", "inputs", "versions"):
         assert inspect.signature(getattr(Client, name)) == inspect.signature(getattr(AsyncClient, name))
         assert "deadline_s" in inspect.signature(getattr(Client, name)).parameters
         assert getattr(Client, name).__doc__ == getattr(AsyncClient, name).__doc__

@@ -85,6 +85,10 @@ ONLY_K = {name: REQUEST[name] for name in ("exclude_item_ids", "k")} | RULES
 INPUTS: dict[str, dict[str, tuple[Any, Any, Any]]] = {
     "recommend": USER_ID | REQUEST | RULES,
     "search": {"user_id": ((None,), tf.string, [""])} | REQUEST | RULES | QUERY,
+    "facets": {"facet_size": ((None,), tf.int32, [9])}
+    | {name: REQUEST[name] for name in ("exclude_item_ids",)}
+    | {name: RULES[name] for name in ("include_item_ids", "max_price")}
+    | QUERY,
     "similar_items": {"item_id": ((None,), tf.string, None)} | ONLY_K,
     "rank": USER_ID | {"candidate_item_ids": ((None, None), tf.string, None)} | REQUEST | RULES,
     "embed_items": {"title": ((None,), tf.string, None), "price": ((None,), tf.float32, [0.0])},
@@ -115,6 +119,21 @@ class Shop(tf.Module):
             "similarities": found["scores"] / 100,
             "matched_words": tf.where(quoted, inputs["query"][:, None], ""),
             "named": tf.cast(quoted, tf.int32),
+        }
+
+    def facets(self, **inputs: Any) -> dict[str, Any]:
+        """Counts all that is allowed: whatever was typed, all of it is relevant. Odd items are of one brand."""
+        out = tf.reduce_any(inputs["exclude_item_ids"][:, :, None] == self.items, axis=1)
+        kept = tf.cast(_allowed(inputs) & ~out, tf.int32) + tf.zeros([tf.shape(inputs["query"])[0], 1], tf.int32)
+        odd, size = tf.constant([place % 2 for place in range(len(ITEMS))]), inputs["facet_size"][:, None]
+        brands = tf.stack([tf.reduce_sum(kept * (1 - odd), axis=1), tf.reduce_sum(kept * odd, axis=1)], axis=1)
+        cheap = tf.reduce_sum(kept[:, :4], axis=1)
+        return {
+            "total": tf.reduce_sum(kept, axis=1),
+            "brand_values": tf.where(size > tf.constant([[0, 1]]), tf.constant([["Even", "Odd"]]), ""),
+            "brand_counts": brands,
+            "price_from": tf.zeros_like(kept[:, :2], tf.float32) + tf.constant([[0.0, 5.0]]),
+            "price_counts": tf.stack([cheap, tf.reduce_sum(kept[:, 4:], axis=1)], axis=1),
         }
 
     def similar_items(self, **inputs: Any) -> dict[str, Any]:

@@ -26,6 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "min_price": [0.0],
     "max_price": [0.0],
     "in_stock_only": [0],
+    "min_rating": [0.0],
     "boost_item_ids": [[""]],
     "boosts": [[0.0]],
     "diversity": [0.0],
@@ -42,6 +43,7 @@ def small_attributes() -> ItemAttributes:
         brands=generator.choice(np.array(BRANDS, object), ITEMS),
         categories=generator.choice(np.array(CATEGORIES, object), ITEMS),
         stock=stock,
+        ratings=np.array([0.0 if row % 4 == 0 else 1.0 + row % 9 / 2 for row in range(ITEMS)], np.float32),
     )
 
 
@@ -109,6 +111,7 @@ class SmallShop:
             and (not listed("brands") or self.attributes.brands[row] in listed("brands"))
             and (low == 0 or (price > 0 and price >= np.float32(low)))
             and (high == 0 or (price > 0 and price <= np.float32(high)))
+            and (asked["min_rating"][0] == 0 or self.attributes.ratings[row] >= np.float32(asked["min_rating"][0]))
             and (asked["in_stock_only"][0] == 0 or not self.attributes.stock[row] <= 0)
         )
 

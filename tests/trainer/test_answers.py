@@ -64,6 +64,7 @@ filters = st.fixed_dictionaries(
         "min_price": st.sampled_from([[0.0], [2.5], [100.0]]),
         "max_price": st.sampled_from([[0.0], [2.0], [5.5]]),
         "in_stock_only": st.sampled_from([[0], [1]]),
+        "min_rating": st.sampled_from([[0.0], [2.5], [4.0]]),
     },
 )
 queries = st.integers(0, 10_000).map(lambda seed: np.random.default_rng(seed).integers(-2, 3, (1, DIMENSION)))
@@ -176,6 +177,7 @@ def test_rows_of_one_batch_keep_their_own_rules(smooth: SmallShop) -> None:
         ({"max_per_category": [-1]}, "max_per_category must not be negative"),
         ({"min_price": [-1.0]}, "min_price must not be negative"),
         ({"max_price": [np.nan]}, "max_price must not be negative"),
+        ({"min_rating": [-1.0]}, "min_rating must not be negative"),
         ({"in_stock_only": [2]}, "in_stock_only must be 0 or 1"),
         ({"boosts": [[101.0]]}, "boosts must be between -100 and 100"),
         ({"boosts": [[np.nan]]}, "boosts must be between -100 and 100"),

@@ -28,7 +28,7 @@ from trainer.signatures import build_signatures
 from trainer.transform import feature_sizes
 from trainer.warmup import WARMUP_FILE
 
-NAMES = {"recommend", "serving_default", "search", "similar_items", "embed_items", "rank"}
+NAMES = {"recommend", "serving_default", "search", "facets", "similar_items", "embed_items", "rank"}
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_without_search_there_is_no_query(served_shop: ServedShop) -> None:
     assert all("query" not in [port.name for port in each.inputs] for each in signature_contracts(config).values())
     model, vectors = _model(served_shop, config, preset=None)
     signatures = build_signatures(_served(served_shop, config, model, vectors), config)
-    assert set(signatures) == NAMES - {"search"}
+    assert set(signatures) == NAMES - {"search", "facets"}
     answers = signatures["recommend"](tf.constant(["a", "b"]))
     assert answers["item_ids"].shape == (2, 5)
 

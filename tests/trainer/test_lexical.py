@@ -15,7 +15,7 @@ from shop_tables import write_items
 
 from pipeline.config import SearchConfig
 from trainer.index import ExactIndex
-from trainer.lexical.fusion import Fusion
+from trainer.lexical.fusion import Found, Fusion
 from trainer.lexical.search import WordSearch
 from trainer.lexical.spelling import Spelling
 from trainer.lexical.texts import ItemTexts, read_item_texts
@@ -239,6 +239,29 @@ def test_without_words_the_towers_decide(search: WordSearch) -> None:
     assert not np.allclose(scores[2], index.scores(vectors)[2], atol=1e-2)
     alone = _fused(search, typed[2:], vectors[2:], index).numpy()
     np.testing.assert_allclose(scores[2], alone[0], rtol=0, atol=1e-6)
+
+
+SCORES = st.lists(st.floats(-1, 1, width=32), min_size=DIMENSION, max_size=DIMENSION)
+
+
+@settings(max_examples=60, deadline=None)
+@given(query=SCORES, liked=SCORES, seed=st.integers(0, 5), bound=st.sampled_from([0.0, 0.05, 0.3]))
+def test_who_asks_shifts_only_what_is_relevant(query: list[float], liked: list[float], seed: int, bound: float) -> None:
+    generator = np.random.default_rng(seed)
+    index = ExactIndex(_unit(generator.normal(size=(30, DIMENSION))))
+    words = tf.constant(generator.choice([0.0, 0.0, 0.5, 1.0], (1, 30)), tf.float32)
+    found = Found(words, tf.zeros([1, 30], tf.bool), tf.constant([True]))
+    fusion = Fusion(SearchConfig(personal_bound=bound))
+    vectors = tf.math.l2_normalize(tf.constant([query], tf.float32) + 0.01, axis=1)
+    plain = fusion.relevance(found, vectors, index).numpy()[0]
+    asked = tf.math.l2_normalize(vectors + tf.constant([liked], tf.float32), axis=1)
+    scores = fusion.scores(found, vectors, index, asked).numpy()[0]
+    relevant = fusion.relevant(tf.constant([plain]), found).numpy()[0]
+    assert np.abs(scores - plain).max() <= bound + 1e-6
+    np.testing.assert_array_equal(scores[~relevant], plain[~relevant])
+    if relevant.any() and not relevant.all():
+        assert scores[relevant].min() >= plain[~relevant].max() - 1e-6
+    np.testing.assert_allclose(fusion.scores(found, vectors, index, vectors).numpy()[0], plain, atol=1e-6)
 
 
 def test_texts_are_those_of_the_table(tmp_path: Path) -> None:

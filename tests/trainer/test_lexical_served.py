@@ -51,6 +51,25 @@ def test_search_says_why(exported: ExportedModel) -> None:
     assert (near[1, 3:] == 0).all()
 
 
+def test_facets_count_what_is_relevant(exported: ExportedModel) -> None:
+    asked = {"query": ["", "green rose", "i00017"], "facet_size": [9]}
+    found = exported.ask("facets", asked)
+    everything, relevant, _ = found["total"].tolist()
+    assert everything == 48
+    assert 3 <= relevant < 48
+    assert found["category_values"][0].tolist()[:2] == [b"home", b"home > knife"]
+    assert found["category_counts"][0].tolist()[:2] == [48, 12]
+    assert found["brand_counts"][0].tolist()[:3] == [16, 16, 16]
+    # Whatever the filters leave is counted, however many a search would show.
+    roses = exported.ask("facets", {**asked, "categories": [["home > rose"]], "max_price": [20.0]})
+    assert roses["total"][0] == 4
+    assert roses["category_values"][0].tolist()[:3] == [b"home", b"home > rose", b""]
+    assert roses["price_counts"][0].sum() == 4
+    shown = exported.ask("search", {"query": ["green rose"], "timestamp": [9], "k": [48]})
+    bar = 0.5 * (shown["scores"][0].max() - 2.0)  # green roses are named, which is worth 2 more
+    assert relevant == ((shown["scores"][0] > 1.5) | (shown["scores"][0] >= bar - 1e-5)).sum()
+
+
 def test_search_for_an_item_id_finds_it(exported: ExportedModel) -> None:
     answers = exported.ask("search", {"query": ["I00017", " i00030 "], "timestamp": [9], "k": [1]})
     assert [_ids(answers, line) for line in range(2)] == [["i00017"], ["i00030"]]

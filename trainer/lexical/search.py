@@ -8,9 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.config import SearchConfig
-from trainer import contract
 from trainer.lexical.exact import ExactKeys, Phrases
-from trainer.lexical.fusion import Found, Fusion
+from trainer.lexical.fusion import Found
 from trainer.lexical.postings import bm25_postings
 from trainer.lexical.spelling import Spelling
 from trainer.lexical.texts import ItemTexts
@@ -44,7 +43,6 @@ class WordSearch(tf.Module):
 
     def __init__(self, config: SearchConfig, texts: ItemTexts) -> None:
         super().__init__(name="word_search")
-        self.fusion = Fusion(config)
         vocabulary, columns = split_columns(texts.columns, config)
         nothing = [np.zeros(0, np.int64)] * len(texts.ids)
         self._table = WordTable(vocabulary)
@@ -98,11 +96,6 @@ class WordSearch(tf.Module):
         by_words = sum(_of_best(scores) for scores in documents) / len(documents)
         says = (query.stems.row_lengths() > 0) | tf.reduce_any(named, axis=1)
         return Found(by_words, named, says)
-
-    def reasons(self, query: Query, found: Found, rows: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Says why items [batch, n] are answered, -1 pads: `matched_words` and `named` of the contract."""
-        named = tf.gather(found.named, tf.maximum(rows, 0), batch_dims=1) & (rows >= 0)
-        return {contract.MATCHED_WORDS: self.matched(query, rows), contract.NAMED: tf.cast(named, tf.int32)}
 
     def matched(self, query: Query, rows: tf.Tensor) -> tf.Tensor:
         """Says which words of the queries stand in the texts of items, in any of their forms.

@@ -1,4 +1,4 @@
-"""What filters and caps know of the items: price, brand, category, stock, as the tables have them."""
+"""What filters, caps and facets know of the items: price, brand, category, stock, rating, as the tables have them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from pipeline import schema
 
 PRICE, BRAND, CATEGORY, STOCK = schema.RAW_PRICE, schema.ITEM_BRAND, schema.ITEM_CATEGORY, schema.ITEM_STOCK
+RATING = schema.ITEM_RATING
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,14 @@ class ItemAttributes:
       brands: str [items], "" where unknown.
       categories: str [items], paths joined by ' > ', "" where unknown.
       stock: float32 [items], how many are in stock; NaN where unknown.
+      ratings: float32 [items], mean stars; 0 where unknown. None: unknown for every item.
     """
 
     prices: npt.NDArray[np.float32]
     brands: npt.NDArray[np.object_]
     categories: npt.NDArray[np.object_]
     stock: npt.NDArray[np.float32]
+    ratings: npt.NDArray[np.float32] | None = None
 
     @property
     def known(self) -> frozenset[str]:
@@ -41,6 +44,7 @@ class ItemAttributes:
             BRAND: bool((self.brands != "").any()),
             CATEGORY: bool((self.categories != "").any()),
             STOCK: bool(np.isfinite(self.stock).any()),
+            RATING: self.ratings is not None and bool((self.ratings > 0).any()),
         }
         return frozenset(name for name, any_known in said.items() if any_known)
 
@@ -60,7 +64,7 @@ def read_attributes(tables_dir: str, item_ids: Sequence[str] | npt.NDArray[np.ob
     """
     file = Path(tables_dir, "items.parquet")
     there = set(pq.read_schema(file).names)
-    items = pq.read_table(file, columns=["item_id", *sorted(there & {PRICE, BRAND, CATEGORY, STOCK})])
+    items = pq.read_table(file, columns=["item_id", *sorted(there & {PRICE, BRAND, CATEGORY, STOCK, RATING})])
     places = pc.index_in(pa.array(list(item_ids), pa.string()), value_set=items["item_id"])
     if places.null_count:
         row = int(np.flatnonzero(np.asarray(pc.is_null(places)))[0])
@@ -75,4 +79,10 @@ def read_attributes(tables_dir: str, item_ids: Sequence[str] | npt.NDArray[np.ob
             return np.full(len(items), unknown, np.float32)
         return pc.fill_null(items[name].cast(pa.float64()), unknown).to_numpy().astype(np.float32)
 
-    return ItemAttributes(numbers(PRICE, 0.0), texts(BRAND), texts(CATEGORY), numbers(STOCK, np.nan))
+    return ItemAttributes(
+        prices=numbers(PRICE, 0.0),
+        brands=texts(BRAND),
+        categories=texts(CATEGORY),
+        stock=numbers(STOCK, np.nan),
+        ratings=numbers(RATING, 0.0),
+    )

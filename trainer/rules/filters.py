@@ -9,7 +9,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from trainer import contract
-from trainer.rules.attributes import BRAND, CATEGORY, PRICE, STOCK, ItemAttributes
+from trainer.rules.attributes import BRAND, CATEGORY, PRICE, RATING, STOCK, ItemAttributes
 from trainer.rules.categories import category_tree
 from trainer.rules.limits import checked
 
@@ -37,6 +37,8 @@ class Filters(tf.Module):
         self._ancestors = _constants(tree.ancestors, "ancestors")
         self._prices = tf.Variable(attributes.prices, trainable=False, name="prices")
         self._there = tf.Variable(~(attributes.stock <= 0), trainable=False, name="in_stock")
+        ratings = np.zeros(self._size, np.float32) if attributes.ratings is None else attributes.ratings
+        self._ratings = tf.Variable(ratings, trainable=False, name="ratings")
         self.path_of = self._path_of
 
     def allowed(self, inputs: Tensors, banned: tf.Tensor | None = None) -> tf.Tensor:
@@ -64,6 +66,8 @@ class Filters(tf.Module):
             mask &= self._listed(inputs[contract.BRANDS], self._of_brands)
         if PRICE in self._known:
             mask &= self._priced(inputs[contract.MIN_PRICE], inputs[contract.MAX_PRICE])
+        if RATING in self._known:
+            mask &= self._rated(inputs[contract.MIN_RATING])
         if STOCK in self._known:
             wanted = inputs[contract.IN_STOCK]
             wanted = checked(wanted, (wanted == 0) | (wanted == 1), f"{contract.IN_STOCK} must be 0 or 1")
@@ -105,6 +109,10 @@ class Filters(tf.Module):
         known = self._prices > 0
         above = _where_any(low > 0, lambda: (self._prices >= low[:, tf.newaxis]) & known)
         return above & _where_any(high > 0, lambda: (self._prices <= high[:, tf.newaxis]) & known)
+
+    def _rated(self, low: tf.Tensor) -> tf.Tensor:
+        low = checked(low, low >= 0, f"{contract.MIN_RATING} must not be negative; 0 sets no limit")
+        return _where_any(low > 0, lambda: self._ratings >= low[:, tf.newaxis])
 
 
 def _where_any(asked: tf.Tensor, mask: Callable[[], tf.Tensor]) -> tf.Tensor:

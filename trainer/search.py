@@ -1,0 +1,94 @@
+"""What a search asks for and finds: words, meaning, names, and who asks, as one score for each item."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from pipeline import schema
+from pipeline.config import SearchConfig
+from trainer import contract
+from trainer.index import ExactIndex
+from trainer.lexical.fusion import Found, Fusion
+from trainer.lexical.search import Query, WordSearch
+from trainer.ranking_stage import Request
+from trainer.request_reader import RequestReader, Tensors
+
+
+class Asked(NamedTuple):
+    """Searches as they were read.
+
+    Args:
+      request: with all that is known of who asks.
+      vectors: [batch, dim], what the towers make of the queries alone.
+      query: the words; None where the model looks no words up.
+      found: what words say.
+    """
+
+    request: Request
+    vectors: tf.Tensor
+    query: Query | None
+    found: Found
+
+
+class Search(tf.Module):
+    """Finds items by what was typed.
+
+    Args:
+      config: the weights.
+      words: looks words up; None leaves it to the towers.
+      requests: reads requests.
+      index: the items' vectors.
+    """
+
+    def __init__(
+        self, config: SearchConfig, *, words: WordSearch | None, requests: RequestReader, index: ExactIndex
+    ) -> None:
+        super().__init__(name="search")
+        self._words, self._requests, self._index = words, requests, index
+        self._fusion = Fusion(config, words=words is not None)
+
+    def read(self, inputs: Tensors) -> Asked:
+        """Reads searches from the raw inputs of the signature."""
+        typed = inputs[schema.RAW_QUERY]
+        if self._words is None:
+            request, vectors = self._requests.read_search(inputs)
+            return Asked(request, vectors, None, self._nothing(typed))
+        query = self._words.read(typed)
+        request, vectors = self._requests.read_search({**inputs, schema.RAW_QUERY: query.texts})
+        return Asked(request, vectors, query, self._words.find(query, typed))
+
+    def scores(self, asked: Asked) -> tf.Tensor:
+        """Scores all items, [batch, items]."""
+        return self._fusion.scores(asked.found, asked.vectors, self._index, asked.request.queries)
+
+    def relevant(self, asked: Asked) -> tf.Tensor:
+        """Tells which items the result sets hold, whoever asks: bool [batch, items]."""
+        relevance = self._fusion.relevance(asked.found, asked.vectors, self._index)
+        return self._fusion.relevant(relevance, asked.found)
+
+    def reasons(self, asked: Asked, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Says why items are answered.
+
+        Args:
+          asked: the searches.
+          rows: int64 [batch, n], items; -1 pads.
+
+        Returns:
+          `similarities`, `matched_words` and `named` of the contract, [batch, n] each.
+        """
+        named = tf.gather(asked.found.named, tf.maximum(rows, 0), batch_dims=1) & (rows >= 0)
+        matched = tf.fill(tf.shape(rows), "")
+        if self._words is not None and asked.query is not None:
+            matched = self._words.matched(asked.query, rows)
+        return {
+            contract.SIMILARITIES: tf.where(rows >= 0, self._index.scores_of(asked.vectors, rows), 0.0),
+            contract.MATCHED_WORDS: matched,
+            contract.NAMED: tf.cast(named, tf.int32),
+        }
+
+    def _nothing(self, typed: tf.Tensor) -> Found:
+        """What words say where none are looked up."""
+        shape = tf.stack([tf.shape(typed)[0], self._index.size])
+        return Found(tf.zeros(shape), tf.zeros(shape, tf.bool), tf.not_equal(tf.strings.strip(typed), ""))
