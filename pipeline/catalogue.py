@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,49 @@ def with_first_seen(items: pa.Table, first: pa.Table | None) -> pa.Table:
         seconds = pc.fill_null(first["first_seen"].take(places), 0)
     names = [name for name in items.column_names if name != "first_seen"]
     return items.select(names).append_column("first_seen", seconds)
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What a newer table of items brings.
+
+    Args:
+      items: both tables' items, sorted by id; of an item in both the newer row, with the time that it was first seen.
+      added: how many the older table lacks.
+      changed: how many have another row than there.
+      gone: how many only the older table has; they stay.
+    """
+
+    items: pa.Table
+    added: int
+    changed: int
+    gone: int
+
+
+def grow(older: pa.Table, newer: pa.Table) -> Growth:
+    """Joins two tables of items, as `import_items` writes them, each with one row per id."""
+    newer = with_first_seen(newer, older.select(["item_id", "first_seen"]))
+    for field in newer.schema:  # an older aisle knew fewer columns
+        if field.name not in older.column_names:
+            older = older.append_column(field, pa.nulls(len(older), field.type))
+    older = older.select(newer.column_names).cast(newer.schema)
+    known = pc.is_in(newer["item_id"], value_set=older["item_id"])
+    gone = pc.invert(pc.is_in(older["item_id"], value_set=newer["item_id"]))
+    kept = older.filter(gone)
+    again = newer.filter(known)
+    before = older.filter(pc.invert(gone)).sort_by("item_id")
+    changed = sum(row != now for row, now in zip(_rows(before), _rows(again.sort_by("item_id")), strict=True))
+    items = pa.concat_tables([kept, newer]).sort_by("item_id")
+    return Growth(items, added=len(newer) - len(again), changed=changed, gone=len(kept))
+
+
+def _rows(items: pa.Table) -> list[tuple[object, ...]]:
+    """Answers the rows; what is not a number is None, which equals itself."""
+    columns = [
+        pc.if_else(pc.is_nan(column), None, column) if pa.types.is_floating(column.type) else column
+        for column in items.columns
+    ]
+    return list(zip(*(column.to_pylist() for column in columns), strict=True))
 
 
 def _read_whole(config: Config, parts: Sequence[SourcePart], table: str, key: str) -> tuple[pa.Table, TableReport]:

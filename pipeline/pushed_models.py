@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import filecmp
+import os
+import shutil
 from pathlib import Path
 
 # Where TFX's Trainer keeps, in one artifact, the model to be served and the one to be judged.
 SERVED, JUDGED = "Format-Serving", "Format-TFMA"
+# Not a number: servers take only folders named by a number for versions.
+_INCOMING = ".incoming"
 
 
 def versions(base: Path) -> list[int]:
@@ -28,6 +32,44 @@ def same_files(left: Path, right: Path) -> bool:
         return False
     files = [name for name in names if (left / name).is_file()]
     return all(filecmp.cmp(left / name, right / name, shallow=False) for name in files)
+
+
+def push(model: Path, base: Path, now: int) -> int:
+    """Copies a SavedModel beside the versions, makes sure it is on the disk, then renames it.
+
+    Args:
+      model: the SavedModel's folder.
+      base: the folder that holds a folder for each version.
+      now: the current time, seconds since 1970 UTC.
+
+    Returns:
+      The version: `now`, or more where a version is not older. If the newest version is this very model
+      (a push that was interrupted before it was recorded), that version.
+    """
+    base.mkdir(parents=True, exist_ok=True)
+    incoming = base / _INCOMING
+    shutil.rmtree(incoming, ignore_errors=True)
+    newest = newest_version(base)
+    if newest is not None and same_files(model, base / str(newest)):
+        return newest
+    version = now if newest is None else max(now, newest + 1)
+    shutil.copytree(model, incoming)
+    for path in sorted(incoming.rglob("*")):
+        _flush(path)
+    _flush(incoming)
+    incoming.rename(base / str(version))
+    _flush(base)
+    return version
+
+
+def replace_file(source: Path, target: Path) -> None:
+    """Copies a file so that readers of `target` see the old one or the whole new one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    incoming = target.with_name(f"{_INCOMING}-{target.name}")
+    shutil.copyfile(source, incoming)
+    _flush(incoming)
+    incoming.replace(target)
+    _flush(target.parent)
 
 
 def last_blessed(base: Path, model: Path) -> list[Path]:
@@ -69,3 +111,11 @@ def is_outdated(base: Path, model: Path, compared: str) -> bool:
 
 def _folders(base: Path) -> list[Path]:
     return [base / str(version) for version in versions(base)]
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -45,6 +45,8 @@ def write(config: Config, folder: RunFolder, run: Run) -> dict[str, Any]:
         "config": config.model_dump(mode="json"),
         "tables": str(run.uri("TableGen", "tables")),
         "cases": str(run.uri("EventExampleGen", "cases")),
+        "event_transform": str(run.uri("EventTransform", "transform_graph")),
+        "item_transform": str(run.uri("ItemTransform", "transform_graph")),
         "model": str(run.uri("Trainer", "model")),
         "model_run": str(run.uri("Trainer", "model_run")),
         "blessed": blessed,

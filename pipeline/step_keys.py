@@ -40,6 +40,7 @@ _TOWERS = (
     "split",
     "features",
     "encoder",
+    "adaptation",
     "model",
     "training",
     "gate.task",

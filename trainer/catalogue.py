@@ -82,7 +82,7 @@ def read_catalogue(files: Sequence[str | Path], config: Config) -> Catalogue:
     Raises:
       ValueError: if there is no item, or one id is there twice.
     """
-    spec = _item_spec(config)
+    spec = item_spec(config)
     parts: dict[str, list[npt.NDArray[np.generic]]] = {name: [] for name in spec}
     records = tf.data.TFRecordDataset([str(file) for file in files], compression_type="GZIP")
     for batch in records.batch(_PARSE_BATCH).map(lambda serialised: tf.io.parse_example(serialised, spec)):
@@ -90,7 +90,16 @@ def read_catalogue(files: Sequence[str | Path], config: Config) -> Catalogue:
             parts[name].append(values.numpy())
     if not parts[schema.RAW_ITEM_ID]:
         raise ValueError(f"the item examples hold no item; files: {', '.join(map(str, files)) or 'none'}")
-    columns = {name: np.concatenate(chunks) for name, chunks in parts.items()}
+    return catalogue_of({name: np.concatenate(chunks) for name, chunks in parts.items()})
+
+
+def catalogue_of(columns: dict[str, npt.NDArray[np.generic]]) -> Catalogue:
+    """Makes the catalogue of transformed features by name, as `item_spec` names them, in any order of items.
+
+    Raises:
+      ValueError: if one id is there twice.
+    """
+    columns = dict(columns)
     ids = _strings(columns.pop(schema.RAW_ITEM_ID))
     order = np.argsort(ids, kind="stable")
     ids = ids[order]
@@ -106,7 +115,8 @@ def read_catalogue(files: Sequence[str | Path], config: Config) -> Catalogue:
     return Catalogue(ids, titles, texts, {name: values.reshape(-1)[order] for name, values in columns.items()})
 
 
-def _item_spec(config: Config) -> dict[str, tf.io.FixedLenFeature]:
+def item_spec(config: Config) -> dict[str, tf.io.FixedLenFeature]:
+    """Says which transformed features of an item the catalogue holds, and what they look like."""
     spec = {name: tf.io.FixedLenFeature([1], tf.string) for name in (schema.RAW_ITEM_ID, "title")}
     for name in item_feature_names(config):
         kind = tf.float32 if name == schema.FEATURE_PRICE else tf.int64

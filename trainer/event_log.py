@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import schema
-from trainer.days import DAY
+from pipeline.config import Config
+from trainer.days import DAY, midnight
 from trainer.interactions import Interactions
 
 Rows = npt.NDArray[np.int64]
@@ -127,3 +129,18 @@ def _codes(column: pa.ChunkedArray) -> tuple[pa.Array, Rows]:
     encoded = column.combine_chunks()
     encoded = encoded if isinstance(encoded, pa.Array) else encoded.chunk(0)
     return encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def learned_purchases(tables_dir: str, item_ids: Sequence[str], config: Config) -> Interactions:
+    """Reads all truth events that the final towers learn from; they end with the last of them.
+
+    Args:
+      tables_dir: a table folder.
+      item_ids: str [items], the catalogue, sorted.
+      config: of the shop.
+    """
+    split = config.split
+    log = EventLog(tables_dir, item_ids, end=midnight(split.test_start), event_types=split.truth_events)
+    bought = log.interactions
+    last = int(bought.timestamps.max()) if len(bought) else bought.end - 1
+    return dataclasses.replace(bought, end=min(bought.end, last + 1))

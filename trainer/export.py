@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import tensorflow as tf
 
-from pipeline.config import Config
+from pipeline.config import Config, TablesConfig
 from trainer import contract
 from trainer.catalogue import Catalogue
 from trainer.heads.head import LearnedHead
@@ -28,6 +28,8 @@ from trainer.rules.fallback import read_popularity
 from trainer.served_model import ServedModel
 from trainer.signatures import build_signatures
 from trainer.warmup import write_warmup
+
+CONFIG_FILE = "assets.extra/config.json"  # what the model was made by, without the tables
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def export_model(
     described = contract.describe_model(
         config, contracts, items=size[0], dimension=size[1], heads=heads, period=period, now=moment
     )
+    (partial / CONFIG_FILE).write_text(_without_tables(config), encoding="utf-8")
     _finish(partial, folder, described)
 
 
@@ -110,6 +113,12 @@ def _served_model(
         heads=learned.heads,
         texts=read_item_texts(tables_dir, ids, config.search) if by_words else None,
     )
+
+
+def _without_tables(config: Config) -> str:
+    """Writes a configuration as JSON; where the shop's tables lie is nobody's business where models are served."""
+    tables = TablesConfig.model_validate({"events": {"path": "none"}, "items": {"path": "none"}})
+    return config.model_copy(update={"tables": tables}).model_dump_json(indent=2) + "\n"
 
 
 def _finish(partial: Path, folder: Path, described: dict[str, Any]) -> None:

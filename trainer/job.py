@@ -22,7 +22,7 @@ from trainer.heads.head import LearnedHead
 from trainer.inputs import EventExamples, read_examples
 from trainer.phase import Phase, TrainedModel
 from trainer.ranking_stage import RankingStage
-from trainer.transform import EventTransform, feature_sizes
+from trainer.transform import EventTransform, QueryTokens, feature_sizes
 from trainer.validation_cases import ValidationCases, read_validation_cases
 
 _LOG = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ class TrainingJob:
       sizes: number of values of each feature that is an index.
       checkpoints: folder of these very inputs.
       fn_args: TFX's arguments.
+      encoder_weights: file of the adapted encoder's; None without adaptation.
     """
 
     config: Config
@@ -52,6 +53,7 @@ class TrainingJob:
     sizes: dict[str, int]
     checkpoints: Path
     fn_args: Any
+    encoder_weights: Path | None = None
 
     def train(self, name: str, epochs: int | None = None, before: int | None = None) -> TrainedModel:
         """Trains towers.
@@ -75,6 +77,7 @@ class TrainingJob:
             cache=Path(self.fn_args.custom_config["cache"]),
             checkpoints=self.checkpoints,
             board=Path(self.fn_args.model_run_dir),
+            encoder_weights=self.encoder_weights,
         ).run()
 
     def export(
@@ -140,6 +143,21 @@ def read_job(fn_args: Any, config: Config, scratch: Path) -> TrainingJob:
         sizes=feature_sizes(fn_args.transform_output, custom["item_transform_graph"], config),
         checkpoints=Path(custom["checkpoints"]) / content.hexdigest()[:32],
         fn_args=fn_args,
+        encoder_weights=_adapted(config, catalogue, fn_args),
+    )
+
+
+def _adapted(config: Config, catalogue: Catalogue, fn_args: Any) -> Path | None:
+    if config.adaptation.mode == "none":
+        return None
+    # It imports KerasNLP, which other shops need not wait for.
+    from trainer.adaptation.stage import adapted_weights
+
+    custom = fn_args.custom_config
+    board = Path(fn_args.model_run_dir or custom["board"]) / "adaptation"
+    tokenise = QueryTokens(fn_args.transform_output, config)
+    return adapted_weights(
+        config, catalogue, custom["tables"], tokenise=tokenise, cache=Path(custom["cache"]), board=board
     )
 
 

@@ -47,6 +47,7 @@ class Phase:
       cache: folder of text vectors.
       checkpoints: folder of this and only this training's inputs.
       board: folder of curves.
+      encoder_weights: file of an adapted encoder's; None takes those that the configuration names.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Phase:
     cache: Path
     checkpoints: Path
     board: Path
+    encoder_weights: Path | None = None
 
     def run(self) -> TrainedModel:
         """Trains, from where the checkpoint stands.
@@ -101,7 +103,8 @@ class Phase:
 
     def _text_vectors(self, dtype: str) -> TextVectors:
         encoder, seed = self.config.encoder, self.config.seed
-        return TextVectors(encoder, load_encoder(encoder, dtype, seed=seed), self.cache, seed=seed)
+        loaded = load_encoder(encoder, dtype, seed=seed, weights=self.encoder_weights)
+        return TextVectors(encoder, loaded, self.cache, seed=seed)
 
     def _encode(self, texts: TextVectors) -> _EncodedTexts:
         items, queries = self.catalogue.texts, self.examples.query_texts

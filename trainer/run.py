@@ -44,7 +44,7 @@ def run_fn(fn_args: Any) -> None:
         stages = StageTrainer(job, first)
         refitted = final is not first
         stage = stages.final() if refitted else stages.judged()
-        heads = HeadTrainer(job, first.item_texts)
+        heads = HeadTrainer(config, job.catalogue, custom["tables"], first.item_texts)
         found = heads.final() if refitted else heads.judged()
         job.export(final, Path(fn_args.serving_model_dir), stage, found, refitted=refitted)
         if job.has_test_window or not refitted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +11,16 @@ import numpy.typing as npt
 from pipeline.config import EncoderConfig, encoder_source
 from trainer.device import encoding_dtype
 from trainer.encoders.batching import BatchEncoder, Progress
-from trainer.encoders.cache import VectorCache, fingerprint
+from trainer.encoders.cache import VectorCache, fingerprint, fingerprint_of_weights
 from trainer.encoders.text import TextEncoder, Texts, load_encoder
 
 Vectors = npt.NDArray[np.float32]
+
+
+def network_weights(encoder: Any) -> dict[str, npt.NDArray[Any]]:
+    """Reads the weights of an encoder over a KerasNLP backbone, by path; the state of dropout is none."""
+    found = {variable.path: variable for variable in encoder.network.variables}
+    return {path: variable.numpy() for path, variable in found.items() if "seed_generator" not in path}
 
 
 class TextVectors:
@@ -43,9 +50,11 @@ class TextVectors:
         self._cache: VectorCache | None = None
         if config.mode == "frozen":
             settings: dict[str, object] = {"kind": config.kind, "length": config.sequence_length, "dtype": self._dtype}
-            if config.weights == "random":
-                settings["random"] = seed
-            self._cache = VectorCache(cache, fingerprint(encoder_source(config), **settings))
+            if config.kind == "tensorflow_hub":
+                key = fingerprint(encoder_source(config), **settings)
+            else:
+                key = fingerprint_of_weights(network_weights(encoder), **settings)
+            self._cache = VectorCache(cache, key)
 
     @property
     def width(self) -> int:
@@ -73,4 +82,6 @@ class TextVectors:
 
         if isinstance(self.encoder, BertEncoder) and self.encoder.heads:
             return BatchEncoder(BertInference(self.encoder, self._dtype), self._config.batch_size)
-        return BatchEncoder(load_encoder(self._config, self._dtype, seed=self._seed), self._config.batch_size)
+        fast: Any = load_encoder(self._config, self._dtype, seed=self._seed)
+        fast.take(network_weights(self.encoder))
+        return BatchEncoder(fast, self._config.batch_size)

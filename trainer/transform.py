@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  # registers the ops of tokenisers, without which the graph does not load
 import tensorflow_transform as tft
@@ -13,6 +15,7 @@ from pipeline.config import Config
 from trainer.inputs import TIME_SIZES
 
 PRICE_BUCKETS = 10
+_TEXTS = 1_000  # tokenised at once
 
 
 class EventTransform:
@@ -29,6 +32,34 @@ class EventTransform:
     def __call__(self, raw: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
         """Transforms a batch of raw features, [batch, 1] or [batch, H] each."""
         return self._function(dict(raw))
+
+
+class QueryTokens:
+    """Turns any texts into the encoder's token ids, as the event graph does with what a visitor types.
+
+    Args:
+      folder: output of the Transform step for events.
+      config: of the shop, which has `features.query` on and a keras_nlp encoder.
+    """
+
+    def __init__(self, folder: str, config: Config) -> None:
+        self._transform, self._config = EventTransform(folder), config
+
+    def __call__(self, texts: Sequence[str]) -> npt.NDArray[np.int32]:
+        """Tokenises texts to [n, tokens], 0 pads."""
+        found = [self._part(texts[start : start + _TEXTS]) for start in range(0, len(texts), _TEXTS)]
+        return np.concatenate(found) if found else np.zeros((0, self._config.encoder.sequence_length), np.int32)
+
+    def _part(self, texts: Sequence[str]) -> npt.NDArray[np.int32]:
+        empty = tf.fill([len(texts), 1], "")
+        raw = dict.fromkeys((schema.RAW_USER_ID, *self._config.features.context), empty)
+        raw[schema.RAW_TIMESTAMP] = tf.zeros([len(texts), 1], tf.int64)
+        raw[schema.RAW_QUERY] = tf.constant(list(texts))[:, tf.newaxis]
+        for name, pad in schema.HISTORY_PADS.items():
+            if name != schema.RAW_HISTORY_QUANTITIES:
+                raw[name] = tf.fill([len(texts), self._config.features.history.length], pad)
+        tokens: npt.NDArray[np.int64] = self._transform(raw)[schema.FEATURE_QUERY_TOKENS].numpy()
+        return tokens.astype(np.int32)
 
 
 def feature_sizes(event_folder: str, item_folder: str, config: Config) -> dict[str, int]:

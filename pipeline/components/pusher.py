@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,60 +15,12 @@ from typing_extensions import override
 
 from pipeline.artifacts import Cases
 from pipeline.components import evaluator, infra_check, payload
-from pipeline.pushed_models import newest_version, same_files
+from pipeline.pushed_models import push, replace_file
 
 # Property names of TFX's pusher.
 PUSHED_PROPERTY = "pushed"
 DESTINATION_PROPERTY = "pushed_destination"
 VERSION_PROPERTY = "pushed_version"
-# Not a number: servers take only folders named by a number for versions.
-_INCOMING = ".incoming"
-
-
-def push(model: Path, base: Path, now: int) -> int:
-    """Copies a SavedModel beside the versions, makes sure it is on the disk, then renames it.
-
-    Args:
-      model: the SavedModel's folder.
-      base: the folder that holds a folder for each version.
-      now: the current time, seconds since 1970 UTC.
-
-    Returns:
-      The version: `now`, or more where a version is not older. If the newest version is this very model
-      (a push that was interrupted before it was recorded), that version.
-    """
-    base.mkdir(parents=True, exist_ok=True)
-    incoming = base / _INCOMING
-    shutil.rmtree(incoming, ignore_errors=True)
-    newest = newest_version(base)
-    if newest is not None and same_files(model, base / str(newest)):
-        return newest
-    version = now if newest is None else max(now, newest + 1)
-    shutil.copytree(model, incoming)
-    for path in sorted(incoming.rglob("*")):
-        _flush(path)
-    _flush(incoming)
-    incoming.rename(base / str(version))
-    _flush(base)
-    return version
-
-
-def replace_file(source: Path, target: Path) -> None:
-    """Copies a file so that readers of `target` see the old one or the whole new one."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    incoming = target.with_name(f"{_INCOMING}-{target.name}")
-    shutil.copyfile(source, incoming)
-    _flush(incoming)
-    incoming.replace(target)
-    _flush(target.parent)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class PusherSpec(ComponentSpec):

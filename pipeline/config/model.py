@@ -7,6 +7,7 @@ from typing import Literal
 import pydantic
 
 from pipeline import schema
+from pipeline.config.adaptation import AdaptationConfig
 from pipeline.config.gate import GateConfig
 from pipeline.config.kubeflow import KubeflowConfig
 from pipeline.config.ranking import RankingConfig
@@ -163,6 +164,7 @@ class Config(Section):
     split: SplitConfig
     features: FeaturesConfig = FeaturesConfig()
     encoder: EncoderConfig = EncoderConfig()
+    adaptation: AdaptationConfig = AdaptationConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
     ranking: RankingConfig = RankingConfig()
@@ -173,6 +175,19 @@ class Config(Section):
     serving: ServingConfig = ServingConfig()
     runner: RunnerConfig = RunnerConfig()
     kubeflow: KubeflowConfig = KubeflowConfig()
+
+    @pydantic.model_validator(mode="after")
+    def _adapts_what_is_frozen_later(self) -> Config:
+        if self.adaptation.mode != "none" and self.encoder.kind != "keras_nlp":
+            raise ValueError("adaptation: a tensorflow_hub encoder cannot learn; set adaptation.mode to none")
+        if self.adaptation.mode != "none" and not self.features.query:
+            raise ValueError("adaptation serves search: set features.query to true, or adaptation.mode to none")
+        if self.adaptation.mode != "none" and self.encoder.mode != "frozen":
+            raise ValueError(
+                f"adaptation.mode is {self.adaptation.mode} and encoder.mode is {self.encoder.mode}: an encoder learns "
+                "either from the shop's texts before the towers, or with them; set one of them to none or frozen"
+            )
+        return self
 
     @property
     def history_length(self) -> int:

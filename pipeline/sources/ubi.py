@@ -19,6 +19,7 @@ _EVENT_COLUMNS: dict[str, str | tuple[str, ...]] = {
     "timestamp": "timestamp",
     "event_type": "action_name",
     "query": "user_query",
+    "position": "event_attributes.position.ordinal",
 }
 _QUERY_COLUMNS = ("user_id", "session_id", "timestamp", "query")
 _EVENT_TYPES = {"impression": "ignore", "add_to_cart": "cart"}

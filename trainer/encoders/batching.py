@@ -30,7 +30,12 @@ class BatchEncoder:
     def __init__(self, encoder: Encodes, batch_size: int) -> None:
         self._encoder = encoder
         self._batch_size = batch_size
-        self._encode = tf.function(lambda texts: encoder(texts, training=False), reduce_retracing=True)
+        # One trace each for strings and for tokens, whatever their shape.
+        strings, tokens = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.int32)
+        self._functions = {
+            len(spec.shape): tf.function(lambda texts: encoder(texts, training=False), input_signature=[spec])
+            for spec in (strings, tokens)
+        }
 
     def encode(self, texts: Texts, on_progress: Progress | None = None) -> npt.NDArray[np.float32]:
         """Encodes texts; the log says every ten seconds how far it is.
@@ -42,11 +47,11 @@ class BatchEncoder:
         Returns:
           [n, width], in the order of `texts`.
         """
-        vectors = np.zeros((len(texts), self._encoder.width), np.float32)
+        vectors, encode = np.zeros((len(texts), self._encoder.width), np.float32), self._functions[texts.ndim]
         started = said = time.monotonic()
         done = 0
         for places in _batches_by_length(texts, self._batch_size):
-            vectors[places] = self._encode(tf.constant(trim_padding(texts[places]))).numpy()
+            vectors[places] = encode(tf.constant(trim_padding(texts[places]))).numpy()
             done += len(places)
             if on_progress is not None:
                 on_progress(done, len(texts))
@@ -59,9 +64,10 @@ class BatchEncoder:
 
 
 def trim_padding(texts: Texts) -> Texts:
-    """Cuts the columns in which every row is padding, up to a multiple of 8; leaves strings as they are."""
+    """Cuts the columns in which every row is padding, up to a multiple of 8, to int32; leaves strings as they are."""
     if texts.ndim == 1:
         return texts
+    texts = texts.astype(np.int32)
     longest = int((texts != 0).sum(axis=1).max(initial=1))
     return texts[:, : -(-longest // PADDING_MULTIPLE) * PADDING_MULTIPLE]
 

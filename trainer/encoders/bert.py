@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import keras_nlp
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 PADDING_ID = 0
@@ -61,6 +63,19 @@ class BertEncoder(keras.layers.Layer):
         self.width = int(sequence.shape[-1])
         self.built = True
 
+    def take(self, weights: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """Puts weights in place of those it has, by path, as `merged_weights` reads them.
+
+        Raises:
+          ValueError: if one is missing.
+        """
+        for variable in self.network.variables:
+            if "seed_generator" in variable.path or "lora_kernel" in variable.path:
+                continue
+            if variable.path not in weights:
+                raise ValueError(f"expected weights of the same network, got none for {variable.path}")
+            variable.assign(weights[variable.path])
+
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Encodes token ids [batch, tokens], 0 pads, to [batch, width] float32."""
         tokens = tf.cast(inputs, tf.int32)
@@ -83,6 +98,19 @@ def mean_of_tokens(sequence: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     weights = tf.cast(mask, tf.float32)[:, :, tf.newaxis]
     total = tf.reduce_sum(tf.cast(sequence, tf.float32) * weights, axis=1)
     return tf.math.l2_normalize(total, axis=-1)
+
+
+def merged_weights(encoder: BertEncoder) -> dict[str, npt.NDArray[np.float32]]:
+    """Reads the weights by path, low-rank updates added to the kernels that they belong to."""
+    found = {each.path: each.numpy() for each in encoder.network.variables if "seed_generator" not in each.path}
+    merged = {}
+    for path, value in found.items():
+        update = path.removesuffix("kernel") + "lora_kernel_"
+        if path.endswith("/kernel") and update + "a" in found:
+            merged[path] = value + np.tensordot(found[update + "a"], found[update + "b"], axes=1)
+        elif "lora_kernel" not in path:
+            merged[path] = value
+    return merged
 
 
 def _draw_weights(backbone: Any, seed: int) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -79,10 +80,10 @@ def content_keys(texts: Texts) -> Keys:
 
 
 def fingerprint(source: str, **settings: object) -> str:
-    """Says which encoder makes the vectors: the content of a local preset, else its name, and the settings.
+    """Says which encoder makes the vectors: the content of a local one, else its name, and the settings.
 
     Args:
-      source: a folder or a preset's name.
+      source: a folder or a name.
       **settings: what else the vectors depend on.
 
     Returns:
@@ -97,4 +98,21 @@ def fingerprint(source: str, **settings: object) -> str:
         digest.update(str(file.relative_to(folder)).encode())
         with file.open("rb") as content:
             digest.update(hashlib.file_digest(content, "sha256").digest())
+    return digest.hexdigest()
+
+
+def fingerprint_of_weights(weights: Mapping[str, npt.NDArray[Any]], **settings: object) -> str:
+    """Says which encoder makes the vectors by its weights as they are now, wherever they came from.
+
+    Args:
+      weights: by name.
+      **settings: what else the vectors depend on.
+
+    Returns:
+      Hexadecimal digits.
+    """
+    digest = hashlib.sha256(repr(sorted(settings.items())).encode())
+    for name in sorted(weights):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(weights[name]).tobytes())
     return digest.hexdigest()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from trainer.encoders.bert import PADDING_ID, BertEncoder, mean_of_tokens
+from trainer.encoders.bert import PADDING_ID, BertEncoder, mean_of_tokens, merged_weights
 
 _EPSILON = 1e-12  # of KerasNLP's BERT
 _FAR = -1e9
@@ -91,7 +91,7 @@ class BertInference(tf.Module):
         # The scale of the dot products is part of the query's weights.
         scales = ((self.width // self._heads) ** -0.5, 1.0, 1.0)
         pairs = list(zip(parts, scales, strict=True))
-        kernels = [scale * read.matrix(f"{attention}/{part}/kernel", self.width) for part, scale in pairs]
+        kernels = [scale * read.plain(f"{attention}/{part}/kernel").reshape(self.width, -1) for part, scale in pairs]
         biases = [scale * read.plain(f"{attention}/{part}/bias").reshape(-1) for part, scale in pairs]
         wide, narrow = f"{prefix}feedforward_intermediate_dense", f"{prefix}feedforward_output_dense"
         return _Layer(
@@ -112,20 +112,11 @@ class _Weights:
     """Reads the weights of KerasNLP's network by their paths."""
 
     def __init__(self, encoder: BertEncoder, dtype: tf.DType) -> None:
-        self._found: dict[str, Any] = {variable.path: variable for variable in encoder.network.variables}
-        self._dtype = dtype
+        self._found, self._dtype = merged_weights(encoder), dtype
 
     def plain(self, path: str) -> Values:
         """Reads a weight as it is."""
-        return np.asarray(self._found[path].numpy(), np.float32)
-
-    def matrix(self, path: str, width: int) -> Values:
-        """Reads a kernel as [width, width], its low-rank update added."""
-        kernel = self.plain(path)
-        update = path.removesuffix("kernel") + "lora_kernel_"
-        if update + "a" in self._found:
-            kernel = kernel + np.tensordot(self.plain(update + "a"), self.plain(update + "b"), axes=1)
-        return kernel.reshape(width, width)
+        return np.asarray(self._found[path], np.float32)
 
     def exact(self, path: str) -> tf.Variable:
         """Keeps a weight in float32."""

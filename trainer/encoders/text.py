@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
@@ -37,13 +39,16 @@ class TextEncoder(Encodes, Protocol):
     trainable_variables: list[tf.Variable]
 
 
-def load_encoder(config: EncoderConfig, dtype: str = "float32", *, seed: int = 0) -> TextEncoder:
+def load_encoder(
+    config: EncoderConfig, dtype: str = "float32", *, seed: int = 0, weights: Path | None = None
+) -> TextEncoder:
     """Loads the encoder that the configuration names, in its mode.
 
     Args:
       config: kind, preset, weights, mode.
       dtype: in which a keras_nlp encoder computes; `bfloat16` only serves to encode a frozen catalogue.
       seed: of random weights.
+      weights: file of those that take the place of the preset's, as `trainer.adaptation` writes it.
 
     Returns:
       The encoder. Its `trainable_variables` are those that the mode lets learn.
@@ -56,4 +61,8 @@ def load_encoder(config: EncoderConfig, dtype: str = "float32", *, seed: int = 0
     from trainer.encoders.bert import BertEncoder
 
     random = seed if config.weights == "random" else None
-    return BertEncoder(source, mode=config.mode, lora_rank=config.lora_rank, random_seed=random, dtype=dtype)
+    encoder = BertEncoder(source, mode=config.mode, lora_rank=config.lora_rank, random_seed=random, dtype=dtype)
+    if weights is not None:
+        with np.load(weights) as stored:
+            encoder.take({path: stored[path] for path in stored.files})
+    return encoder

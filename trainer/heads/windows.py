@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from pipeline.config import Config
+from trainer.catalogue import Catalogue
 from trainer.days import DAY, midnight
 from trainer.event_log import EventLog
 from trainer.heads.diary import ITEM_EVENTS
 from trainer.heads.goods import describe_goods
 from trainer.heads.head import LearnedHead
 from trainer.heads.training import HeadTraining
-from trainer.job import TrainingJob
 from trainer.rules.attributes import read_attributes
 from trainer.texts import Vectors
 
@@ -19,12 +20,14 @@ class HeadTrainer:
     """Makes heads from the tables.
 
     Args:
-      job: the training.
+      config: of the shop.
+      catalogue: the items.
+      tables_dir: the tables.
       item_texts: [items, width] text vectors; None where the towers read no item text.
     """
 
-    def __init__(self, job: TrainingJob, item_texts: Vectors | None) -> None:
-        self._job, self._item_texts = job, item_texts
+    def __init__(self, config: Config, catalogue: Catalogue, tables_dir: str, item_texts: Vectors | None) -> None:
+        self._config, self._catalogue, self._tables, self._item_texts = config, catalogue, tables_dir, item_texts
 
     def final(self) -> dict[str, LearnedHead]:
         """Makes the heads that have learned from everything before the test window."""
@@ -33,23 +36,23 @@ class HeadTrainer:
 
     def judged(self) -> dict[str, LearnedHead]:
         """Makes the heads that have not seen the validation window."""
-        return self._learn(self._test_start - self._job.config.split.validation_days * DAY)
+        return self._learn(self._test_start - self._config.split.validation_days * DAY)
 
     def _learn(self, end: int) -> dict[str, LearnedHead]:
         return self._training.learn(end) if self._wanted else {}
 
     @property
     def _wanted(self) -> bool:
-        ranking = self._job.config.ranking
+        ranking = self._config.ranking
         return ranking.enabled and len(ranking.heads) > 1
 
     @property
     def _test_start(self) -> int:
-        return midnight(self._job.config.split.test_start)
+        return midnight(self._config.split.test_start)
 
     @cached_property
     def _training(self) -> HeadTraining:
-        tables, ids = self._job.fn_args.custom_config["tables"], list(self._job.catalogue.ids)
+        tables, ids = self._tables, list(self._catalogue.ids)
         goods = describe_goods(read_attributes(tables, ids), self._item_texts)
         log = EventLog(tables, ids, end=self._test_start, event_types=ITEM_EVENTS)
-        return HeadTraining(self._job.config, goods, log.interactions)
+        return HeadTraining(self._config, goods, log.interactions)

@@ -80,7 +80,7 @@ class TwoTower(keras.Model):
         )
         self.task = RetrievalTask(model.temperature, config.training.hard_negatives)
         self.logq = config.training.logq
-        self._id_places = self._place_ids(counts)
+        self.id_places = self._places_of_ids(counts)
         self._tables: TrainingTables | None = None
 
     def query_vectors(
@@ -202,7 +202,7 @@ class TwoTower(keras.Model):
     ) -> tf.Tensor:
         flat = {name: tf.reshape(features[name], [-1]) for name in self.item_feature_names}
         projected = None if text is None or self.projection is None else self.projection(text)
-        return self.item_tower(flat, tf.gather(self._id_places, lines), projected, training=training)
+        return self.item_tower(flat, tf.gather(self.id_places, lines), projected, training=training)
 
     def _query(
         self,
@@ -222,11 +222,19 @@ class TwoTower(keras.Model):
         projected = None if text is None or self.projection is None else self.projection(text)
         return self.query_tower(flat, entries, present, projected, training=training)
 
-    @staticmethod
-    def _place_ids(counts: npt.NDArray[np.int64]) -> tf.Tensor:
-        """Numbers the items that have training examples from 1, after a line for padding; the others are 0."""
-        places = np.where(counts > 0, np.cumsum(counts > 0), 0)
-        return tf.constant(np.concatenate([[0], places]), tf.int32)
+    def _places_of_ids(self, counts: npt.NDArray[np.int64]) -> Any:
+        """Numbers the items that have training examples from 1, after a line for padding; the others are 0.
+
+        A weight, so that a saved model tells which items have a vector of their own.
+        """
+        numbers = np.concatenate([[0], np.where(counts > 0, np.cumsum(counts > 0), 0)])
+        return self.add_weight(
+            name="id_places",
+            shape=numbers.shape,
+            dtype="int32",
+            initializer=lambda *_, **__: tf.constant(numbers, tf.int32),
+            trainable=False,
+        )
 
 
 def _trim(tokens: tf.Tensor) -> tf.Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +12,8 @@ import pyarrow.parquet as pq
 
 from pipeline.config.ranking import past_name
 from trainer.cases import RECOMMEND
-from trainer.days import day_of, midnight
-from trainer.event_log import EventLog
+from trainer.days import day_of
+from trainer.event_log import learned_purchases
 from trainer.interactions import Interactions
 from trainer.job import TrainingJob
 from trainer.phase import TrainedModel
@@ -94,13 +93,5 @@ class StageTrainer:
     @cached_property
     def _bought(self) -> Interactions:
         """All truth events that the final towers learn from; they end with the last of them."""
-        split = self._job.config.split
-        log = EventLog(
-            self._job.fn_args.custom_config["tables"],
-            list(self._job.catalogue.ids),
-            end=midnight(split.test_start),
-            event_types=split.truth_events,
-        )
-        bought = log.interactions
-        last = int(bought.timestamps.max()) if len(bought) else bought.end - 1
-        return dataclasses.replace(bought, end=min(bought.end, last + 1))
+        tables, ids = self._job.fn_args.custom_config["tables"], list(self._job.catalogue.ids)
+        return learned_purchases(tables, ids, self._job.config)

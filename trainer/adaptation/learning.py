@@ -1,0 +1,155 @@
+"""The training loop of the adaptation, and how well held-out pairs are told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from pipeline.config import Config
+from trainer.adaptation.pairs import TextPairs
+from trainer.encoders.batching import BatchEncoder, trim_padding
+from trainer.encoders.bert import BertEncoder
+from trainer.tasks.contrastive import contrastive_loss
+
+_WARMUP_SHARE = 0.1
+_MEASURED = 2_000  # held-out pairs at most, so that measuring stays a small part of learning
+
+Rows = npt.NDArray[np.int64]
+Tokenise = Callable[[Sequence[str]], npt.NDArray[np.int32]]
+
+
+@dataclass(frozen=True)
+class PairAccuracy:
+    """How well held-out pairs are told apart.
+
+    Args:
+      among_alike: share of the pairs whose text is nearer than the texts of the items alike by their words.
+      among_all: share whose text is the nearest of all held-out texts.
+    """
+
+    among_alike: float
+    among_all: float
+
+    def better_than(self, other: PairAccuracy) -> bool:
+        """Compares the sum of both."""
+        return self.among_alike + self.among_all > other.among_alike + other.among_all
+
+    def as_dict(self) -> dict[str, float]:
+        """Names the numbers for curves."""
+        return {"adaptation/among_alike": self.among_alike, "adaptation/among_all": self.among_all}
+
+    def __str__(self) -> str:
+        return f"held-out pairs right among alike {self.among_alike:.3f}, among all {self.among_all:.3f}"
+
+
+class Learning:
+    """One adaptation of one encoder.
+
+    Args:
+      encoder: with the weights that may learn.
+      pairs: to learn from.
+      measured: held out; none of their items is among the others'.
+      config: of the shop.
+      tokenise: turns texts into the encoder's token ids [n, tokens].
+    """
+
+    def __init__(
+        self, encoder: BertEncoder, pairs: TextPairs, measured: TextPairs, config: Config, *, tokenise: Tokenise
+    ) -> None:
+        self._encoder, self._pairs, self._config = encoder, pairs, config.adaptation
+        self._measured = measured.take(np.arange(min(len(measured), _MEASURED)))
+        self._seed, self._batch_size = config.seed, config.encoder.batch_size
+        self._tokens = _cut(tokenise(pairs.texts.tolist()), self._config.sequence_length)
+        self._steps = max(1, len(pairs) // self._config.batch_size)
+        self._optimizer = keras.optimizers.AdamW(self._schedule(), weight_decay=0.01)
+        self._optimizer.build(encoder.trainable_variables)
+        width = tf.TensorSpec([None, None], tf.int32)
+        flags, weights = tf.TensorSpec([None, None], tf.bool), tf.TensorSpec([None], tf.float32)
+        self._step = tf.function(self._learn, input_signature=[width, flags, weights])
+
+    def train(self, epoch: int) -> float:
+        """Learns from every pair once; answers the mean loss."""
+        generator = np.random.default_rng([self._seed, epoch])
+        order, size = generator.permutation(len(self._pairs)), min(self._config.batch_size, len(self._pairs))
+        losses = []
+        for step in range(self._steps):
+            part = self._pairs.take(order[step * size : (step + 1) * size])
+            texts, items = _candidates(part, self._config.hard_negatives, generator)
+            tokens = trim_padding(self._tokens[np.concatenate([part.anchors, texts])])
+            weights = tf.constant(part.weights)
+            losses.append(float(self._step(tf.constant(tokens), tf.constant(foreign(part, texts, items)), weights)))
+        return float(np.mean(losses))
+
+    def accuracy(self) -> PairAccuracy:
+        """Measures the held-out pairs with the encoder as it is now, in float32."""
+        pairs = self._measured
+        used, places = np.unique(
+            np.concatenate([pairs.anchors, pairs.positives, pairs.negatives[pairs.negatives >= 0]]), return_inverse=True
+        )
+        vectors = BatchEncoder(self._encoder, self._batch_size).encode(self._tokens[used])
+        count = len(pairs)
+        anchors, positives = vectors[places[:count]], vectors[places[count : 2 * count]]
+        own = (anchors * positives).sum(axis=1)
+        line_of = np.searchsorted(used, np.maximum(pairs.negatives, used[0]))
+        alike = np.einsum("nw,npw->np", anchors, vectors[np.minimum(line_of, len(used) - 1)])
+        counts = (pairs.negatives >= 0) & (pairs.negatives != pairs.positives[:, np.newaxis])
+        nearest = np.where(counts, alike, -np.inf).max(axis=1, initial=-np.inf)
+        others = anchors @ positives.T
+        wrong = pairs.positives[:, np.newaxis] != pairs.positives[np.newaxis]
+        wrong &= pairs.items[:, np.newaxis] != pairs.items[np.newaxis]
+        farther = np.where(wrong, others, -np.inf).max(axis=1)
+        return PairAccuracy(float((own > nearest).mean()), float((own > farther).mean()))
+
+    def _learn(self, tokens: tf.Tensor, wrong: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        batch = tf.shape(weights)[0]
+        with tf.GradientTape() as tape:
+            vectors = self._encoder(tokens, training=True)
+            loss = contrastive_loss(
+                vectors[:batch],
+                vectors[batch:],
+                foreign=wrong,
+                weights=weights,
+                temperature=self._config.temperature,
+            )
+        variables = self._encoder.trainable_variables
+        self._optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
+        return loss
+
+    def _schedule(self) -> keras.optimizers.schedules.LearningRateSchedule:
+        steps, rate = self._steps * self._config.epochs, self._config.highest_rate
+        warmup = max(1, round(_WARMUP_SHARE * steps))
+        return keras.optimizers.schedules.CosineDecay(
+            0.0, max(1, steps - warmup), warmup_target=rate, warmup_steps=warmup
+        )
+
+
+def foreign(pairs: TextPairs, texts: Rows, items: Rows) -> npt.NDArray[np.bool_]:
+    """Says which candidates are of another item and say something else than an anchor's own, [n, candidates]."""
+    other_item = pairs.items[:, np.newaxis] != items[np.newaxis]
+    return other_item & (pairs.positives[:, np.newaxis] != texts[np.newaxis])
+
+
+def _candidates(pairs: TextPairs, hard: int, generator: np.random.Generator) -> tuple[Rows, Rows]:
+    """Answers the texts that anchors are read against and their items: the pairs' own, then hard negatives."""
+    texts, items = [pairs.positives], [pairs.items]
+    for _ in range(hard):
+        pools = (pairs.negatives >= 0).sum(axis=1)
+        lines = np.flatnonzero(pools > 0)
+        drawn = (generator.random(len(lines)) * pools[lines]).astype(np.int64)
+        texts.append(pairs.negatives[lines, drawn])
+        items.append(pairs.negative_items[lines, drawn])
+    return np.concatenate(texts), np.concatenate(items)
+
+
+def _cut(tokens: npt.NDArray[np.int32], length: int) -> npt.NDArray[np.int32]:
+    """Cuts token ids [n, tokens] to `length` of them; the token that ends a text stays its last."""
+    used = (tokens != 0).sum(axis=1)
+    ends = tokens[np.arange(len(tokens)), np.maximum(used, 1) - 1]
+    cut = tokens[:, :length].copy()
+    cut[used > length, -1] = ends[used > length]
+    return cut

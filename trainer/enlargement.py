@@ -1,0 +1,235 @@
+"""A pushed model with a larger catalogue: the same weights, and whatever else an item needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import tensorflow as tf
+import tensorflow_text  # noqa: F401  # registers the tokenisers' ops, without which a transform graph does not load
+import tensorflow_transform as tft
+
+from pipeline import schema
+from pipeline.config import Config, parse_config
+from trainer.catalogue import Catalogue, catalogue_of, item_spec
+from trainer.encoders.batching import Progress
+from trainer.encoders.text import TextEncoder, load_encoder
+from trainer.event_log import learned_purchases
+from trainer.export import CONFIG_FILE, Learned, export_model
+from trainer.heads.windows import HeadTrainer
+from trainer.models.tables import TrainingTables
+from trainer.models.two_tower import TwoTower
+from trainer.ranking.knowledge import Knowledge, Wares
+from trainer.ranking.network import BINS, RankingNetwork
+from trainer.ranking.stage import Lookout, TwoStage
+from trainer.ranking.training import price_levels
+from trainer.ranking.trees import BoostedTrees
+from trainer.texts import TextVectors
+from trainer.transform import feature_sizes
+from trainer.validation import CatalogueVectors
+
+_WEIGHTS, _STAGE, _IDS = "_weights", "_answers/_stage/_weights", "item_ids"
+_TREES = "_answers/_stage/_trees/tables"
+_BATCH = 4096
+
+Arrays = list[npt.NDArray[Any]]
+
+
+class EnlargementError(ValueError):
+    """The catalogue cannot be enlarged; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Where the parts of the larger model lie.
+
+    Args:
+      version: folder of the pushed SavedModel.
+      tables: folder of the tables; its items.parquet is the larger catalogue.
+      event_transform: output of the Transform step for events that the model was trained with.
+      item_transform: the same for items.
+      cache: folder of text vectors.
+    """
+
+    version: Path
+    tables: Path
+    event_transform: Path
+    item_transform: Path
+    cache: Path
+
+
+def enlarge(parts: Parts, folder: Path, on_progress: Progress | None = None) -> int:
+    """Writes a SavedModel that knows all items of the tables.
+
+    Towers, encoder, ranking networks and trees keep their weights: nothing of them learns. Vectors, postings,
+    attributes and what the ranking stage knows of items are made for all items; heads are fitted anew, as what they
+    read of an item depends on the whole catalogue. An item that the model had no vector of its own for gets none now.
+
+    Args:
+      parts: what to make it of.
+      folder: of the new SavedModel; appears when all of it is written.
+      on_progress: called while texts that no cache knows are encoded.
+
+    Returns:
+      How many items the model knows.
+
+    Raises:
+      EnlargementError: if the version cannot be enlarged, or an item of it is no longer in the tables.
+    """
+    config, saved = _read_config(parts.version), _Saved(parts.version)
+    catalogue = _read_items(parts, config)
+    reads = config.features.query or bool(config.features.item.text)
+    encoder = load_encoder(config.encoder, seed=config.seed) if reads else None
+
+    def encoded() -> npt.NDArray[np.float32] | None:
+        if encoder is None or catalogue.texts is None:
+            return None
+        return TextVectors(config.encoder, encoder, parts.cache, on_progress=on_progress).encode(catalogue.texts)
+
+    # What ranking stage and heads know of texts is from before the towers learned; a frozen encoder has not changed.
+    first = None if config.encoder.mode == "frozen" else encoded()
+    counts = _own_vectors(saved, catalogue)
+    model = _towers(parts, config, catalogue, counts=counts, encoder=encoder, weights=saved.weights(_WEIGHTS))
+    texts = encoded()
+    known = texts if first is None else first
+    tables = TrainingTables(catalogue, counts, item_text=texts, query_text=None)
+    learned = Learned(
+        model,
+        catalogue,
+        CatalogueVectors(model, tables).compute(),
+        stage=_stage(parts, config, catalogue, texts=known, saved=saved),
+        heads=HeadTrainer(config, catalogue, str(parts.tables), known).final(),
+        refitted=config.training.refit,
+    )
+    events, items = str(parts.event_transform), str(parts.item_transform)
+    graphs = {"event_transform_graph": events, "item_transform_graph": items, "tables_dir": str(parts.tables)}
+    export_model(folder, learned, config=config, now=None, **graphs)
+    return len(catalogue)
+
+
+def _towers(
+    parts: Parts,
+    config: Config,
+    catalogue: Catalogue,
+    *,
+    counts: npt.NDArray[np.int64],
+    encoder: TextEncoder | None,
+    weights: Arrays,
+) -> TwoTower:
+    """Makes the towers with the weights of the pushed model, its encoder's among them."""
+    sizes = feature_sizes(str(parts.event_transform), str(parts.item_transform), config)
+    start = None if encoder is None else np.zeros((encoder.width, config.model.dimension), np.float32)
+    model = TwoTower(config, counts, sizes=sizes, encoder=encoder, text_matrix=start)
+    _build(model, catalogue, config)
+    _assign(model.variables, weights, keeps=model.id_places.path)
+    return model
+
+
+class _Saved:
+    """The variables of a SavedModel, read without its graph."""
+
+    def __init__(self, version: Path) -> None:
+        self._reader = tf.train.load_checkpoint(str(version / "variables" / "variables"))
+        self._names = set(self._reader.get_variable_to_shape_map())
+
+    def weights(self, name: str) -> Arrays:
+        """Reads a list of variables; none where there is no such list."""
+        found: Arrays = []
+        while (key := f"{name}/{len(found)}/.ATTRIBUTES/VARIABLE_VALUE") in self._names:
+            found.append(np.asarray(self._reader.get_tensor(key)))
+        return found
+
+    def item_ids(self) -> list[str]:
+        """Reads the ids of the items, without the pad before them."""
+        return [each.decode() for each in self._reader.get_tensor(f"{_IDS}/.ATTRIBUTES/VARIABLE_VALUE")[1:]]
+
+
+def _read_config(version: Path) -> Config:
+    file = version / CONFIG_FILE
+    if not file.is_file():
+        raise EnlargementError(f"{file} is missing: an older aisle has made this model; run the pipeline once more")
+    return parse_config(json.loads(file.read_text(encoding="utf-8")), source=str(file))
+
+
+def _read_items(parts: Parts, config: Config) -> Catalogue:
+    """Transforms the items of the tables as the training did."""
+    spec, graph = item_spec(config), tft.TFTransformOutput(str(parts.item_transform))
+    transform = tf.function(graph.transform_features_layer(), reduce_retracing=True)
+    names = (schema.RAW_ITEM_ID, *schema.RAW_ITEM_TEXTS, schema.RAW_PRICE)
+    table = pq.read_table(parts.tables / "items.parquet", columns=list(names))
+    columns: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in spec}
+    for start in range(0, len(table), _BATCH):
+        part = table.slice(start, _BATCH)
+        raw = {name: pc.fill_null(part[name], 0.0 if name == schema.RAW_PRICE else "").to_pylist() for name in names}
+        price = tf.constant(raw.pop(schema.RAW_PRICE), tf.float32)[:, tf.newaxis]
+        texts = {name: tf.constant(values)[:, tf.newaxis] for name, values in raw.items()}
+        found = transform({**texts, schema.RAW_PRICE: price})
+        for name, values in columns.items():
+            values.append(found[name].numpy())
+    return catalogue_of({name: np.concatenate(values) for name, values in columns.items()})
+
+
+def _own_vectors(saved: _Saved, catalogue: Catalogue) -> npt.NDArray[np.int64]:
+    """Answers 1 for the items that have a vector of their id, [items]."""
+    ids = saved.item_ids()
+    rows = catalogue.rows(ids)
+    gone = np.flatnonzero(rows < 0)
+    if len(gone):
+        raise EnlargementError(f"item '{ids[gone[0]]}' of the model is not in the tables; only items can be added")
+    places = next(
+        (each for each in saved.weights(_WEIGHTS) if each.dtype == np.int32 and each.shape == (len(ids) + 1,)), None
+    )
+    if places is None:
+        raise EnlargementError("the model does not say which items it learned of; run the pipeline once more")
+    counts = np.zeros(len(catalogue), np.int64)
+    counts[rows[places[1:] > 0]] = 1
+    return counts
+
+
+def _build(model: TwoTower, catalogue: Catalogue, config: Config) -> None:
+    """Makes the weights of the towers, by one item and one request."""
+    features = {name: tf.constant(values[:1]) for name, values in catalogue.features.items()}
+    text = None if model.encoder is None else tf.zeros([1, model.encoder.width])
+    item_text = text if config.features.item.text else None
+    vectors = model.item_vectors(features, tf.zeros([1], tf.int32), item_text)
+    history = tf.zeros([1, config.features.history.length], tf.int64)
+    request = {name: tf.zeros([1, 1], tf.int64) for name in model.query_feature_names}
+    request |= {"history_types": history, "history_ages": history}
+    model.query_vectors(request, history, text if config.features.query else None, vectors)
+
+
+def _stage(
+    parts: Parts, config: Config, catalogue: Catalogue, *, texts: npt.NDArray[np.float32] | None, saved: _Saved
+) -> TwoStage | None:
+    """Makes the ranking stage: networks and trees as they are, what is known of all items now."""
+    weights, trees = saved.weights(_STAGE), saved.weights(_TREES)
+    if not weights:
+        return None
+    width = next(each.shape[0] for each in weights if each.ndim == 2 and each.shape[1] == BINS)
+    networks = [RankingNetwork(width, config.ranking, config.seed + place) for place in range(config.ranking.ensemble)]
+    for network in networks:
+        network(tf.zeros([1, width]))
+    _assign([variable for network in networks for variable in network.variables], weights)
+    bought = learned_purchases(str(parts.tables), list(catalogue.ids), config)
+    knowledge = Knowledge(bought, Wares(price_levels(catalogue), texts), config.ranking)
+    return TwoStage(Lookout(knowledge, config), networks, BoostedTrees(trees) if trees else None)
+
+
+def _assign(variables: Sequence[Any], values: Arrays, keeps: str = "") -> None:
+    """Gives variables the values of a saved model; the one whose path is `keeps` stays."""
+    shapes = [(each.path, tuple(each.shape)) for each in variables]
+    fit = len(variables) == len(values) and all(
+        path == keeps or shape == value.shape for (path, shape), value in zip(shapes, values, strict=False)
+    )
+    if not fit:
+        raise EnlargementError("the model's weights do not fit this version of aisle; run the pipeline once more")
+    for variable, value in zip(variables, values, strict=True):
+        if variable.path != keeps:
+            variable.assign(value)
