@@ -15,7 +15,8 @@ from pipeline.commands.options import json_option
 if TYPE_CHECKING:
     from pipeline.monitoring.watch import Look, Watched
 
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+# None has to be there yet: with --port the command waits for a first push.
+_FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command(

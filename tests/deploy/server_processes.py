@@ -1,4 +1,4 @@
-"""Servers of ours as processes of their own, bound to this machine, ended with the test."""
+"""Programs of containers as processes on this machine, ended with the test."""
 
 import os
 import socket
@@ -9,7 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-CODE = "from serving.commands.serve import command; command()"
+AISLE = (sys.executable, "-m", "pipeline.cli")
+# What a container's program is here. The stock server's flags are those of ours.
+PROGRAMS = {"aisle": AISLE, "python": (sys.executable,), "/usr/bin/tensorflow_model_server": (*AISLE, "serve")}
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,11 @@ class Server:
 
 @contextmanager
 def start(words: Sequence[str], log: Path) -> Iterator[Server]:
-    """Starts `aisle serve` with these words."""
+    """Starts a container's command, bound to this machine by its words."""
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-c", CODE, *words],
+            [*PROGRAMS[words[0]], *words[1:]],
+            cwd=ROOT,
             stdout=file,
             stderr=subprocess.STDOUT,
             env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
