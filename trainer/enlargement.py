@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,13 +86,8 @@ def enlarge(parts: Parts, folder: Path, on_progress: Progress | None = None) -> 
     """
     config, saved = _read_config(parts.version), _Saved(parts.version)
     catalogue = _read_items(parts, config)
-    reads = config.features.query or bool(config.features.item.text)
-    encoder = load_encoder(config.encoder, seed=config.seed) if reads else None
-
-    def encoded() -> npt.NDArray[np.float32] | None:
-        if encoder is None or catalogue.texts is None:
-            return None
-        return TextVectors(config.encoder, encoder, parts.cache, on_progress=on_progress).encode(catalogue.texts)
+    encoder = _encoder(config)
+    encoded = partial(_encoded, config, encoder, catalogue, cache=parts.cache, on_progress=on_progress)
 
     # What ranking stage and heads know of texts is from before the towers learned; a frozen encoder has not changed.
     first = None if config.encoder.mode == "frozen" else encoded()
@@ -103,15 +99,38 @@ def enlarge(parts: Parts, folder: Path, on_progress: Progress | None = None) -> 
     learned = Learned(
         model,
         catalogue,
-        CatalogueVectors(model, tables).compute(),
+        item_vectors=CatalogueVectors(model, tables).compute(),
         stage=_stage(parts, config, catalogue, texts=known, saved=saved),
         heads=HeadTrainer(config, catalogue, str(parts.tables), known).final(),
         refitted=config.training.refit,
     )
-    events, items = str(parts.event_transform), str(parts.item_transform)
-    graphs = {"event_transform_graph": events, "item_transform_graph": items, "tables_dir": str(parts.tables)}
-    export_model(folder, learned, config=config, now=None, **graphs)
+    _export(folder, learned, parts, config)
     return len(catalogue)
+
+
+def _encoder(config: Config) -> TextEncoder | None:
+    reads = config.features.query or bool(config.features.item.text)
+    return load_encoder(config.encoder, seed=config.seed) if reads else None
+
+
+def _encoded(
+    config: Config, encoder: TextEncoder | None, catalogue: Catalogue, *, cache: Path, on_progress: Progress | None
+) -> npt.NDArray[np.float32] | None:
+    """Encodes the items' texts, [items, width]; None where the towers read none."""
+    if encoder is None or catalogue.texts is None:
+        return None
+    return TextVectors(config.encoder, encoder, cache, on_progress=on_progress).encode(catalogue.texts)
+
+
+def _export(folder: Path, learned: Learned, parts: Parts, config: Config) -> None:
+    export_model(
+        folder,
+        learned,
+        event_transform_graph=str(parts.event_transform),
+        item_transform_graph=str(parts.item_transform),
+        tables_dir=str(parts.tables),
+        config=config,
+    )
 
 
 def _towers(

@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pyarrow.parquet as pq
-
-from pipeline.monitoring.drift import Drift, compare
 from pipeline.monitoring.model_facts import ModelFacts, Verdict, read_model, read_verdict
-from pipeline.monitoring.quality import Quality, describe
-from pipeline.monitoring.requests import Sample, read_sample
 from pipeline.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from pipeline.monitoring.drift import Drift
+    from pipeline.monitoring.quality import Quality
+    from pipeline.monitoring.requests import Sample
 
 _STATISTICS = "EventStatisticsGen/statistics/*/Split-train/FeatureStats.pb"
 _SCHEMA = "EventSchemaGen/schema/*/schema.pbtxt"
@@ -67,6 +68,11 @@ def look(watched: Watched) -> Look:
     model, verdict = read_model(watched.serving), read_verdict(watched.run)
     if watched.requests is None:
         return Look(at_s, model, verdict)
+    # These load TensorFlow, which takes seconds: where there is no model or no request yet, nobody waits for that.
+    from pipeline.monitoring.drift import compare
+    from pipeline.monitoring.quality import describe
+    from pipeline.monitoring.requests import read_sample
+
     artifacts = watched.run.artifacts
     statistics, schema, items = (_newest(artifacts, pattern) for pattern in (_STATISTICS, _SCHEMA, _ITEMS))
     sample = read_sample(watched.requests, model.name, at_s - watched.window_s, watched.most)
@@ -87,4 +93,6 @@ def _newest(artifacts: Path, pattern: str) -> Path:
 
 
 def _ids(table: Path, column: str) -> set[str]:
+    import pyarrow.parquet as pq
+
     return set(pq.read_table(table, columns=[column])[column].to_pylist())
