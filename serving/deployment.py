@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from serving.model_config import CONFIG_BESIDE, ModelSettings, read_config, settings_beside, write_config
 from serving.options import ServerOptions
+from serving.peers import Peers
 
 if TYPE_CHECKING:
     from serving.model_catalog import ModelCatalog
@@ -33,6 +34,7 @@ class Deployment:
       config_file: names the models; None where there is one.
       config_poll_s: pause between two looks at the configuration; 0 looks once.
       shared_config: where processes of one server tell each other of a configuration that a client brought.
+      peers: the processes of one server; None where it is one process.
       options: everything else about the server.
       version_poll_s: pause between two looks for new versions; 0 looks once.
       threads: how many threads one call may use; 0 leaves it to TensorFlow.
@@ -47,6 +49,7 @@ class Deployment:
     config_file: Path | None = None
     config_poll_s: float = 0.0
     shared_config: Path | None = None
+    peers: Peers | None = None
     options: ServerOptions = field(default_factory=ServerOptions)
     version_poll_s: float = 1.0
     threads: int = 0
@@ -142,6 +145,7 @@ def _server(deployment: Deployment, catalog: ModelCatalog) -> Server:
         options=deployment.options,
         catalog=catalog,
         on_reload=deployment.tell,
+        peers=deployment.peers,
     )
 
 

@@ -73,6 +73,7 @@ class GrpcServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._streams = ThreadPoolExecutor(2, thread_name_prefix="grpc-reflection")
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(_reflection(self._streams), self._server)
+        self._healthy: bool | None = None
         self.set_healthy(healthy=False)
         self.port = self._listen(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", options.tls)
         if options.socket_path:
@@ -83,7 +84,10 @@ class GrpcServer:
         self._server.start()
 
     def set_healthy(self, *, healthy: bool) -> None:
-        """Tells the health service's clients whether every model answers."""
+        """Tells the health service's clients whether every model answers; those who watch hear only of changes."""
+        if healthy == self._healthy:
+            return
+        self._healthy = healthy
         state = health_pb2.HealthCheckResponse.SERVING if healthy else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in HEALTH_NAMES:
             self._health.set(name, state)

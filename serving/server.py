@@ -17,6 +17,7 @@ from serving.model_config import ModelSettings
 from serving.model_store import ModelStore
 from serving.monitoring import Monitor
 from serving.options import ServerOptions
+from serving.peers import Peers
 from serving.reception import Reception
 from serving.request_log import RequestLog
 from serving.rest_server import RestServer
@@ -36,6 +37,7 @@ class Server:
       options: everything else.
       catalog: the models where they may change; instead of `stores`.
       on_reload: called with a new configuration that was taken over from a client.
+      peers: the processes that listen on the same ports; by default there are no others.
 
     Raises:
       PortTakenError: if a port cannot be had.
@@ -52,11 +54,13 @@ class Server:
         options: ServerOptions | None = None,
         catalog: ModelCatalog | None = None,
         on_reload: Callable[[Sequence[ModelSettings]], None] = lambda _models: None,
+        peers: Peers | None = None,
     ) -> None:
         self.catalog = catalog or ModelCatalog(stores)
         self.host = host
         self.options = options or ServerOptions()
         self.monitor = Monitor()
+        self._peers = peers or Peers([0], 0)
         self._draining = False
         with contextlib.ExitStack() as opened:
             self._requests = _open_request_log(self.options, self.monitor)
@@ -101,8 +105,13 @@ class Server:
         return self._admission.calls
 
     def ready(self) -> bool:
-        """Returns whether every model answers, warmed up, and new calls are welcome."""
-        return self.catalog.ready() and not self._draining
+        """Returns whether every model answers, warmed up, and new calls are welcome, whichever process they reach."""
+        self._peers.tell(ready=self.catalog.ready() and not self._draining)
+        return self._peers.all_ready()
+
+    def update_health(self) -> None:
+        """Tells gRPC's health service whether the server is ready."""
+        self._grpc.set_healthy(healthy=self.ready())
 
     def start(self) -> None:
         """Loads what is there, then answers. New versions are loaded in the background from now on."""
@@ -120,7 +129,7 @@ class Server:
     def stop(self, grace_s: float = GRACE_S) -> None:
         """Says that it is not ready, takes no new calls, lets those under way end for `grace_s`, frees the models."""
         self._draining = True
-        self._update_health()
+        self.update_health()
         time.sleep(self.options.drain_s)
         stopping = threading.Thread(target=self._grpc.stop, args=[grace_s], name="end of grpc")
         stopping.start()
@@ -153,10 +162,7 @@ class Server:
     def _note_versions(self) -> None:
         for store in self.stores:
             self.monitor.set_version(store.name, max(store.available(), default=0), store.failed_loads)
-        self._update_health()
-
-    def _update_health(self) -> None:
-        self._grpc.set_healthy(healthy=self.ready())
+        self.update_health()
 
 
 def _open_log(options: ServerOptions, monitor: Monitor) -> AccessLog | None:

@@ -19,6 +19,7 @@ from typing import Any
 
 from serving.deployment import Deployment, describe, running
 from serving.errors import ServingError
+from serving.peers import Peers
 
 LOG = logging.getLogger("aisle.serving")
 WAIT_STEP_S = 0.2
@@ -50,6 +51,8 @@ class Workers:
         self._prepare = prepare
         self._context = multiprocessing.get_context("spawn")
         self._workers: list[_Worker | None] = [None] * count
+        states = self._context.RawArray("B", count)
+        self._peers = [Peers(states, place) for place in range(count)]
         self._deaths = 0
         self._start_at_s = 0.0
 
@@ -85,8 +88,9 @@ class Workers:
         for place, worker in enumerate(self._workers):
             if worker is None:
                 here, there = self._context.Pipe(duplex=False)
+                deployment = replace(self._deployment, peers=self._peers[place])
                 process = self._context.Process(
-                    target=_work, args=(self._deployment, self._prepare, there), name=f"aisle worker {place}"
+                    target=_work, args=(deployment, self._prepare, there), name=f"aisle worker {place}"
                 )
                 process.start()
                 there.close()
@@ -116,6 +120,7 @@ class Workers:
         from prometheus_client.multiprocess import mark_process_dead
 
         self._workers[place] = None
+        self._peers[place].leave()
         mark_process_dead(worker.process.pid)  # type: ignore[no-untyped-call]
         settled = time.monotonic() - worker.started_s > SETTLED_S
         self._deaths = 0 if settled else self._deaths + 1
@@ -210,6 +215,7 @@ def _work(deployment: Deployment, prepare: Callable[[], None], messages: Any) ->
                 stop.wait(WAIT_STEP_S)
             if not stop.is_set():
                 messages.send(describe(server))
-            stop.wait()
+            while not stop.wait(WAIT_STEP_S):
+                server.update_health()  # of the others nobody else tells
     except (OSError, ServingError) as error:
         messages.send({"failure": str(error)})

@@ -214,10 +214,11 @@ def judge(
     report_dir: str,
     last_blessed_dirs: list[str],
 ) -> dict[str, Any]:
-    """An evaluate_fn that fails what the configuration says."""
+    """An evaluate_fn that fails what a file beside the cases says."""
     (Path(report_dir) / "evaluation.json").write_text("{}")
     CALLS.append((model_dir, tables_dir, cases_dir, last_blessed_dirs))
-    failures = json.loads(config_json)
+    assert Config.model_validate_json(config_json).name == "tiny"
+    failures = json.loads((Path(cases_dir) / "failures.json").read_text())
     return {"blessed": not failures, "failures": failures}
 
 
@@ -231,7 +232,10 @@ def _evaluate(tmp_path: Path, model: Path, failures: list[str]) -> Any:
         "blessing": artifact(standard_artifacts.ModelBlessing, tmp_path / "blessing"),
         "evaluation": artifact(standard_artifacts.ModelEvaluation, tmp_path / "evaluation"),
     }
-    properties = {"evaluate_fn": f"{__name__}.judge", "config": json.dumps(failures), "code": ""}
+    (tmp_path / "cases").mkdir()
+    (tmp_path / "cases" / "failures.json").write_text(json.dumps(failures))
+    config = shop_config(tmp_path).model_dump_json()
+    properties = {"evaluate_fn": f"{__name__}.judge", "config": config, "code": ""}
     where = {"push_destination": str(tmp_path / "serving" / "aisle")}
     execute(evaluator.Executor, inputs, outputs, tmp_path, **properties, **where)
     return outputs["blessing"][0]
@@ -338,35 +342,3 @@ def test_a_model_without_both_blessings_is_not_pushed(tmp_path: Path, model: Pat
     assert pushed.get_int_custom_property("pushed") == 0
     assert not (tmp_path / "serving").exists()
     assert not (tmp_path / "histories.parquet").exists()
-
-
-def test_versions_grow_even_when_the_clock_does_not(tmp_path: Path) -> None:
-    models = [tmp_path / name for name in "abc"]
-    for number, folder in enumerate(models):
-        folder.mkdir()
-        (folder / "saved_model.pb").write_text(str(number))
-    base = tmp_path / "base"
-    assert pusher.push(models[0], base, now=1000) == 1000
-    assert pusher.push(models[1], base, now=1000) == 1001
-    assert pusher.push(models[2], base, now=5) == 1002
-    assert pusher.newest_version(base) == 1002
-    assert (base / "1001" / "saved_model.pb").read_text() == "1"
-
-
-def test_a_push_that_was_not_recorded_is_not_repeated(tmp_path: Path, model: Path) -> None:
-    served = model / "Format-Serving"
-    assert pusher.push(served, tmp_path / "base", now=1000) == 1000
-    assert pusher.push(served, tmp_path / "base", now=2000) == 1000
-    (served / "variables" / "data").write_text("Format-Servinh")  # as long as before
-    assert pusher.push(served, tmp_path / "base", now=2000) == 2000
-
-
-def test_an_interrupted_copy_is_never_a_version(tmp_path: Path, model: Path) -> None:
-    base = tmp_path / "base"
-    left = base / ".incoming" / "variables"
-    left.mkdir(parents=True)
-    (left / "half").write_text("half")
-    assert pusher.newest_version(base) is None
-    version = pusher.push(model / "Format-Serving", base, now=7)
-    assert [path.name for path in base.iterdir()] == [str(version)]
-    assert not (base / str(version) / "variables" / "half").exists()

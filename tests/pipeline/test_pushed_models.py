@@ -1,4 +1,4 @@
-"""Which of the pushed models a new one is compared with."""
+"""How a model is pushed, and which of the pushed ones a new one is compared with."""
 
 from pathlib import Path
 
@@ -58,3 +58,33 @@ def test_files_are_compared_by_name_and_content(tmp_path: Path) -> None:
     (more / "assets").mkdir()
     assert not pushed_models.same_files(one, more)
     assert not pushed_models.same_files(tmp_path / "missing", one)
+
+
+def test_versions_grow_even_when_the_clock_does_not(base: Path, tmp_path: Path) -> None:
+    models = [tmp_path / name for name in "abc"]
+    for number, folder in enumerate(models):
+        folder.mkdir()
+        (folder / "saved_model.pb").write_text(str(number))
+    assert pushed_models.push(models[0], base, now=1000) == 1000
+    assert pushed_models.push(models[1], base, now=1000) == 1001
+    assert pushed_models.push(models[2], base, now=5) == 1002
+    assert pushed_models.newest_version(base) == 1002
+    assert (base / "1001" / "saved_model.pb").read_text() == "1"
+
+
+def test_a_push_that_was_not_recorded_is_not_repeated(base: Path, tmp_path: Path) -> None:
+    served = _folder(tmp_path / "served", "x")
+    assert pushed_models.push(served, base, now=1000) == 1000
+    assert pushed_models.push(served, base, now=2000) == 1000
+    (served / "variables" / "data").write_text("y")  # as long as before
+    assert pushed_models.push(served, base, now=2000) == 2000
+
+
+def test_an_interrupted_copy_is_never_a_version(base: Path, tmp_path: Path) -> None:
+    left = base / ".incoming" / "variables"
+    left.mkdir(parents=True)
+    (left / "half").write_text("half")
+    assert pushed_models.newest_version(base) is None
+    version = pushed_models.push(_folder(tmp_path / "served", "x"), base, now=7)
+    assert [path.name for path in base.iterdir()] == [str(version)]
+    assert not (base / str(version) / "variables" / "half").exists()

@@ -11,14 +11,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import psutil
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from serving.commands.models import tell
 from serving.grpc_transport import GrpcTransport
 from serving.messages import PredictRequest
 from serving.model_config import ModelSettings
+from serving.model_store import ModelStore
+from serving.peers import Peers
+from serving.server import Server
 from serving.versions import specific
 
 CODE = "from serving.commands.serve import command; command()"
@@ -73,6 +78,22 @@ def eventually(condition: Callable[[], bool], timeout_s: float) -> None:
     while not condition():
         assert time.monotonic() < end, "did not happen in time"
         time.sleep(0.1)
+
+
+def test_a_server_is_ready_when_all_processes_that_listen_are(half_path: Path) -> None:
+    states = [0, 0, 0]
+    other = Peers(states, 1)
+    with Server([ModelStore("m", half_path)], peers=Peers(states, 0)) as server:
+        health = health_pb2_grpc.HealthStub(grpc.insecure_channel(server.grpc_address))
+        for act, ready in ((other.leave, True), (lambda: other.tell(ready=False), False), (other.leave, True)):
+            act()
+            server.update_health()
+            assert httpx.get(f"http://{server.rest_address}/readyz").status_code == (200 if ready else 503)
+            said = health.Check(health_pb2.HealthCheckRequest()).status
+            assert said == health_pb2.HealthCheckResponse.ServingStatus.Value("SERVING" if ready else "NOT_SERVING")
+        other.tell(ready=True)
+        assert server.ready()
+    assert not other.all_ready()  # one that drains takes no new calls
 
 
 @pytest.mark.slow
