@@ -113,6 +113,11 @@ class Server:
         """Tells gRPC's health service whether the server is ready."""
         self._grpc.set_healthy(healthy=self.ready())
 
+    def tell_peers(self) -> None:
+        """Hears of the other processes behind the port, and tells them this one's numbers."""
+        self.update_health()
+        self.monitor.flush()
+
     def start(self) -> None:
         """Loads what is there, then answers. New versions are loaded in the background from now on."""
         # A collection after a swap would go through all of TensorFlow's objects, and nobody is answered meanwhile.

@@ -216,6 +216,6 @@ def _work(deployment: Deployment, prepare: Callable[[], None], messages: Any) ->
             if not stop.is_set():
                 messages.send(describe(server))
             while not stop.wait(WAIT_STEP_S):
-                server.update_health()  # of the others nobody else tells
+                server.tell_peers()
     except (OSError, ServingError) as error:
         messages.send({"failure": str(error)})
