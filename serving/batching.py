@@ -67,6 +67,7 @@ class Batcher:
 
     Args:
       batching: the operator's settings; None puts together what is worth it and surely gives the same answers.
+      processors: how many runs go on at once, where the settings do not say; 0: one for each that the process may use.
       observe_batch: gets model, signature and rows of each run.
       observe_queue: gets model, signature and the seconds that a call has waited.
     """
@@ -75,6 +76,7 @@ class Batcher:
         self,
         batching: Batching | None = None,
         *,
+        processors: int = 0,
         observe_batch: Callable[[str, str, int], None] = lambda _model, _signature, _rows: None,
         observe_queue: Observer = lambda _model, _signature, _seconds: None,
     ) -> None:
@@ -82,7 +84,7 @@ class Batcher:
         self._settings = batching or Batching(max_rows=MAX_ROWS, max_waiting_runs=2**31)
         self._observe_batch, self._observe_queue = observe_batch, observe_queue
         self._changed = threading.Condition()
-        self._free = self._settings.threads or len(os.sched_getaffinity(0))
+        self._free = self._settings.threads or processors or len(os.sched_getaffinity(0))
         self._waiting: deque[_Waiting] = deque()
         self._gathering: list[Hashable] = []
         self._lanes: weakref.WeakKeyDictionary[Predictor, dict[str, tuple[Merger, Pace] | None]] = (

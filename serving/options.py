@@ -104,6 +104,7 @@ class ServerOptions:
       socket_path: a UNIX socket where gRPC answers too; "" for none.
       channel_arguments: further settings of gRPC, as (name, value).
       batching: how calls are put together; None decides by what pays.
+      processors: how many processors the process shall keep busy with graphs; 0: all that it may use.
       share_port: whether other processes may listen on the same ports.
       grpc_threads: how many gRPC calls may be at work at once; 0 decides by the processors.
       rest_timeout_s: how long a REST request may take.
@@ -122,6 +123,7 @@ class ServerOptions:
     socket_path: str = ""
     channel_arguments: tuple[tuple[str, int | str], ...] = ()
     batching: Batching | None = None
+    processors: int = 0
     share_port: bool = False
     grpc_threads: int = 0
     rest_timeout_s: float = 30.0

@@ -161,6 +161,7 @@ class Server:
             self.options.limits,
             on_reload,
             batching=self.options.batching,
+            processors=self.options.processors,
             request_log=self._requests,
         )
 

@@ -39,6 +39,7 @@ class ModelService:
       limits: how many rows and answers one call may ask for.
       on_reload: called with a new configuration that was taken over from a client.
       batching: how calls are put together; None decides by what pays.
+      processors: as `Batcher` takes it.
       request_log: what keeps a sample of Predict calls, if there is one.
     """
 
@@ -50,6 +51,7 @@ class ModelService:
         on_reload: Callable[[Sequence[ModelSettings]], None] = lambda _models: None,
         *,
         batching: Batching | None = None,
+        processors: int = 0,
         request_log: RequestLog | None = None,
     ) -> None:
         self.catalog = catalog
@@ -57,7 +59,12 @@ class ModelService:
         self._limits = limits or Limits()
         self._on_reload = on_reload
         self._request_log = request_log
-        self._batcher = Batcher(batching, observe_batch=monitor.observe_batch, observe_queue=monitor.observe_queue)
+        self._batcher = Batcher(
+            batching,
+            processors=processors,
+            observe_batch=monitor.observe_batch,
+            observe_queue=monitor.observe_queue,
+        )
 
     def known_name(self, name: str) -> str:
         """Returns `name` if there is such a model, else "": what metrics are counted under must not grow."""

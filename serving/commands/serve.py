@@ -163,8 +163,9 @@ def _serve_workers(deployment: Deployment, count: int, stop: threading.Event, *,
     from serving.workers import Workers, reserved
 
     # More threads than processors only get in each other's way.
-    threads = deployment.threads or max(1, (os.cpu_count() or 1) // count)
-    deployment = dataclasses.replace(deployment, threads=threads)
+    share = max(1, len(os.sched_getaffinity(0)) // count)
+    options = dataclasses.replace(deployment.options, processors=share)
+    deployment = dataclasses.replace(deployment, threads=deployment.threads or share, options=options)
     try:
         with reserved(deployment) as fixed:
             workers = Workers(fixed, count, prepare_logging)

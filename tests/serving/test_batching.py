@@ -46,10 +46,10 @@ class Watched:
         self.waits: list[float] = []
         self.batcher = Batcher(
             batching,
+            processors=1,
             observe_batch=lambda _model, _signature, rows: self.runs.append(rows),
             observe_queue=lambda _model, _signature, seconds: self.waits.append(seconds),
         )
-        self.batcher._free = 1
 
     def ask(self, predictor: Predictor, name: str, inputs: dict[str, Any], **settings: Any) -> dict[str, np.ndarray]:
         return self.batcher.run("model", predictor, predictor.signature(name), inputs, **settings)
