@@ -1,8 +1,11 @@
 """What all tests need before the first of them imports anything, and the one run that many of them look at."""
 
+import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,29 +35,47 @@ runner: {event_buckets: 2}
 
 
 @pytest.fixture(scope="session")
-def shop_yaml(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of one run of the tests share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Lets one process make what others wait for."""
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def shop_yaml(shared: Path) -> Path:
     """The configuration of a small simulated shop, whose tables lie beside it."""
-    folder = tmp_path_factory.mktemp("simulated")
-    subprocess.run([*_AISLE, *_SIMULATE, "--output", str(folder / "shop")], cwd=_ROOT, check=True)
-    path = folder / "tiny.yaml"
-    path.write_text(_SHOP, encoding="utf-8")
+    path = shared / "simulated" / "tiny.yaml"
+    with _one_at_a_time(shared / "simulated"):
+        if not path.exists():
+            subprocess.run([*_AISLE, *_SIMULATE, "--output", str(path.parent / "shop")], cwd=_ROOT, check=True)
+            path.write_text(_SHOP, encoding="utf-8")
     return path
 
 
 @pytest.fixture(scope="session")
-def pushed_run(shop_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pushed_run(shop_yaml: Path, shared: Path) -> Path:
     """The folder of a complete run of that shop, made as a person makes it. Look, but change nothing in it."""
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
-    done = subprocess.run(
-        [*_AISLE, "run", str(shop_yaml), "--output", str(folder)],
-        cwd=_ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    (folder / "stdout.txt").write_text(done.stdout, encoding="utf-8")
-    (folder / "stderr.txt").write_text(done.stderr, encoding="utf-8")
+    folder = shared / "runs" / "tiny"
+    with _one_at_a_time(shared / "runs"):
+        if not (folder / "stderr.txt").exists():
+            done = subprocess.run(
+                [*_AISLE, "run", str(shop_yaml), "--output", str(folder)],
+                cwd=_ROOT,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+            (folder / "stdout.txt").write_text(done.stdout, encoding="utf-8")
+            (folder / "stderr.txt").write_text(done.stderr, encoding="utf-8")
     return folder
 
 
