@@ -30,9 +30,10 @@ def knowledge() -> Knowledge:
 
 def features_of(request: Request, knowledge: Knowledge) -> dict[str, np.ndarray]:
     """Features of every item, [batch, items]."""
-    rows = tf.constant(np.tile(EVERY, (request.queries.shape[0], 1)))
-    found = pair_features(evidence_of(request, knowledge), knowledge, rows)
-    return {name: column.numpy() for name, column in found.items()}
+    batch = request.queries.shape[0]
+    lines, rows = np.repeat(np.arange(batch), ITEMS), np.tile(EVERY, batch)
+    found = pair_features(evidence_of(request, knowledge), knowledge, tf.constant(lines), tf.constant(rows))
+    return {name: column.numpy().reshape(batch, ITEMS) for name, column in found.items()}
 
 
 def one_line(request: Request, line: int) -> Request:
@@ -63,10 +64,11 @@ def test_pads_change_nothing(knowledge: Knowledge) -> None:
 def test_candidates_do_not_change_each_other(knowledge: Knowledge) -> None:
     request = request_of(random_histories(8))
     all_of_them = features_of(request, knowledge)
-    rows = np.array([[5, 2, 29, 2]] * request.queries.shape[0])
-    some = pair_features(evidence_of(request, knowledge), knowledge, tf.constant(rows))
+    batch = request.queries.shape[0]
+    rows, lines = np.tile([5, 2, 29, 2], batch), np.repeat(np.arange(batch), 4)[::-1].copy()
+    some = pair_features(evidence_of(request, knowledge), knowledge, tf.constant(lines), tf.constant(rows))
     assert_same(
-        {name: values[:, rows[0]] for name, values in all_of_them.items()}, {n: v.numpy() for n, v in some.items()}
+        {name: values[lines, rows] for name, values in all_of_them.items()}, {n: v.numpy() for n, v in some.items()}
     )
 
 
@@ -78,7 +80,7 @@ def test_names_are_sorted_and_do_not_depend_on_the_request(knowledge: Knowledge)
     stacked = stack({name: tf.constant(values) for name, values in known.items()}).numpy()
     assert stacked.dtype == np.float32
     for place, name in enumerate(sorted(known)):
-        np.testing.assert_array_equal(stacked[..., place], known[name], err_msg=name)
+        np.testing.assert_array_equal(stacked[place], known[name], err_msg=name)
 
 
 @pytest.mark.parametrize("width", [0, 1, 12])
@@ -157,7 +159,7 @@ def test_only_the_newest_events_are_read() -> None:
     history: list[Event] = [(place, "purchase", float(place)) for place in range(6)]
     rows = tf.constant(EVERY[np.newaxis])
     long, short = (
-        lookout.features(lookout.look(request, tower_scores(request)), rows)
+        lookout.features(lookout.look(request, tower_scores(request)), tf.where(rows >= 0), rows)
         for request in (request_of([history]), request_of([history[:3]]))
     )
     np.testing.assert_array_equal(long, short)

@@ -51,7 +51,8 @@ def shop() -> tuple[CandidateLists, CandidateLists, np.ndarray]:
     own = np.array([np.isin(np.arange(ITEMS), [event[0] for event in line]) for line in histories])
     towers = (own + np.random.default_rng(1).normal(scale=0.1, size=own.shape)).astype(np.float32)
     rows = tf.constant(np.tile(np.arange(ITEMS), (CUSTOMERS, 1)))
-    features = lookout.features(lookout.look(request, tf.constant(towers)), rows).numpy()
+    features = lookout.features(lookout.look(request, tf.constant(towers)), tf.where(rows >= 0), rows).numpy()
+    features = features.T.reshape(CUSTOMERS, ITEMS, -1)
     bought = np.array([np.isin(np.arange(ITEMS), list(items)) for items in truth])
     parts = [_lists(features[part], bought[part]) for part in (slice(LEARNERS), slice(LEARNERS, None))]
     return parts[0], parts[1], towers[LEARNERS:]

@@ -61,30 +61,30 @@ def gather_evidence(request: Request, scores: tf.Tensor, knowledge: Knowledge, t
     return Evidence(bought, met, customers, scores, _votes(request, knowledge, bought, met))
 
 
-def pair_features(evidence: Evidence, knowledge: Knowledge, rows: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Describes customers with candidates.
+def pair_features(evidence: Evidence, knowledge: Knowledge, lines: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Describes customers with candidates, a pair each.
 
     Args:
       evidence: of the requests.
       knowledge: of the shop.
-      rows: [batch, C] int64 catalogue rows; -1 is read as row 0.
+      lines: [n] int64, the requests' lines.
+      rows: [n] int64, the candidates' catalogue rows.
 
     Returns:
-      [batch, C] float32 by name, always the same names in the same order; NaN where there is nothing to say.
+      [n] float32 by name, always the same names in the same order; NaN where there is nothing to say.
     """
-    batch, items = tf.shape(rows)[0], knowledge.items
-    rows = tf.maximum(rows, 0)
-    cells = tf.range(tf.cast(batch, tf.int64))[:, tf.newaxis] * items + rows
+    batch, items = tf.shape(evidence.towers)[0], knowledge.items
+    cells = lines * items + rows
     columns = _own(evidence.bought, cells, batch, items)
     met = _own(evidence.met, cells, batch, items)
     columns |= {f"met_{name}": met[f"own_{name}"] for name in ("lines", "last_days")}
-    votes = tf.gather(evidence.votes, cells)
-    columns |= {name: votes[..., place] for place, name in enumerate(VOTES)}
-    columns |= _tower_columns(evidence, rows)
-    statistics = tf.gather(knowledge.statistics, rows)
-    columns |= {f"item_{name}": statistics[..., place] for place, name in enumerate(item_statistics.NAMES)}
-    wide = {name: tf.broadcast_to(column[:, tf.newaxis], tf.shape(rows)) for name, column in evidence.customers.items()}
-    return columns | wide | _relations(columns, wide, tf.gather(knowledge.prices, rows))
+    columns |= dict(zip(VOTES, tf.unstack(tf.gather(evidence.votes, cells), len(VOTES), axis=-1), strict=True))
+    columns |= _tower_columns(evidence, lines, cells)
+    statistics = tf.unstack(tf.gather(knowledge.statistics, rows), len(item_statistics.NAMES), axis=-1)
+    columns |= {f"item_{name}": column for name, column in zip(item_statistics.NAMES, statistics, strict=True)}
+    told = tf.stack(list(evidence.customers.values()), axis=1)
+    customer = dict(zip(evidence.customers, tf.unstack(tf.gather(told, lines), axis=-1), strict=True))
+    return columns | customer | _relations(columns, customer, tf.gather(knowledge.prices, rows))
 
 
 def feature_names(features: dict[str, tf.Tensor]) -> tuple[str, ...]:
@@ -93,8 +93,8 @@ def feature_names(features: dict[str, tf.Tensor]) -> tuple[str, ...]:
 
 
 def stack(features: dict[str, tf.Tensor]) -> tf.Tensor:
-    """Puts features side by side, [batch, C, features], in the order of `feature_names`."""
-    return tf.stack([features[name] for name in feature_names(features)], axis=-1)
+    """Puts features one below the other, [features, n], in the order of `feature_names`."""
+    return tf.stack([features[name] for name in feature_names(features)])
 
 
 def _votes(request: Request, knowledge: Knowledge, bought: Purchases, met: Purchases) -> tf.Tensor:
@@ -126,15 +126,15 @@ def _own(history: Purchases, cells: tf.Tensor, batch: tf.Tensor, items: int) -> 
     return columns
 
 
-def _tower_columns(evidence: Evidence, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+def _tower_columns(evidence: Evidence, lines: tf.Tensor, cells: tf.Tensor) -> dict[str, tf.Tensor]:
     """The towers' score, as it is and beside those of all items."""
-    scores = tf.gather(evidence.towers, rows, batch_dims=1)
-    mean, variance = tf.nn.moments(evidence.towers, axes=[1], keepdims=True)
-    best = tf.reduce_max(evidence.towers, axis=1, keepdims=True)
+    scores = tf.gather(tf.reshape(evidence.towers, [-1]), cells)
+    mean, variance = tf.nn.moments(evidence.towers, axes=[1])
+    best = tf.reduce_max(evidence.towers, axis=1)
     return {
         "tower": scores,
-        "tower_deviation": (scores - mean) * tf.math.rsqrt(variance + _EPSILON),
-        "tower_behind_best": best - scores,
+        "tower_deviation": (scores - tf.gather(mean, lines)) * tf.gather(tf.math.rsqrt(variance + _EPSILON), lines),
+        "tower_behind_best": tf.gather(best, lines) - scores,
     }
 
 

@@ -41,9 +41,9 @@ class Lookout(tf.Module):
         """Picks items; see `RankingStage.candidates`."""
         return propose(evidence, self.knowledge, allowed, count, self._candidates)
 
-    def features(self, evidence: Evidence, rows: tf.Tensor) -> tf.Tensor:
-        """Describes candidates [batch, C], to [batch, C, features]."""
-        return stack(pair_features(evidence, self.knowledge, rows))
+    def features(self, evidence: Evidence, places: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        """Describes the candidates at `places` [n, 2] of rows [batch, C], to [features, n]."""
+        return stack(pair_features(evidence, self.knowledge, places[:, 0], tf.gather_nd(rows, places)))
 
 
 class TwoStage(tf.Module):
@@ -81,13 +81,14 @@ class TwoStage(tf.Module):
 
     def scores(self, evidence: Evidence, rows: tf.Tensor) -> tf.Tensor:
         """Scores candidates by the log-odds that they are bought; see `RankingStage.scores`."""
-        features = self._lookout.features(evidence, rows)
-        values = tf.transpose(tf.reshape(features, [-1, features.shape[-1]]))
+        # Lines have different numbers of candidates, and all that follows costs time by the candidate.
+        places = tf.where(rows >= 0)
+        values = self._lookout.features(evidence, places, rows)
         bins = self._bins(values)
         odds = tf.add_n([network(bins) for network in self._networks]) / len(self._networks)
         if self._trees is not None:
             odds = (odds + self._trees(values)) / 2
-        return tf.reshape(odds, tf.shape(rows))
+        return tf.tensor_scatter_nd_update(tf.zeros(tf.shape(rows)), places, odds)
 
 
 def _cut(request: Request, length: int) -> Request:

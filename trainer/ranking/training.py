@@ -110,7 +110,7 @@ class RankingTraining:
             }
             values, rows = (each.numpy() for each in describe(inputs))
             there = rows >= 0
-            features.append(values[there])
+            features.append(values)
             labels.append(_hits(rows, [self.catalogue.rows(items) for items in truth[first : first + _BATCH]])[there])
             lengths.append(there.sum(axis=1))
         starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
@@ -137,7 +137,7 @@ class RankingTraining:
             request = reader.read(inputs)
             evidence = lookout.look(request, index.scores(request.queries))
             rows = lookout.candidates(evidence, evidence.towers, count)
-            return lookout.features(evidence, rows), rows
+            return tf.transpose(lookout.features(evidence, tf.where(rows >= 0), rows)), rows
 
         return describe
 
