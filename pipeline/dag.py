@@ -19,6 +19,7 @@ from tfx.types import BaseChannel
 
 from pipeline import fingerprint, run_parameters, step_keys
 from pipeline.artifacts import Files
+from pipeline.beam_arguments import beam_arguments
 from pipeline.components.evaluator import Evaluator
 from pipeline.components.event_example_gen import EventExampleGen
 from pipeline.components.example_validator import ExampleValidator
@@ -138,7 +139,7 @@ def build(
         components=[*files, table_gen, event_examples, item_examples, *paired, *learning, *judges],
         enable_cache=True,
         metadata_connection_config=metadata,
-        beam_pipeline_args=list(config.runner.beam_args),
+        beam_pipeline_args=beam_arguments(config.beam),
     )
 
 

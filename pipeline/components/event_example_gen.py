@@ -73,7 +73,7 @@ class _BuildBucket(beam.DoFn):
     @override
     def process(self, element: tuple[int, int]) -> Iterator[Counts]:
         bucket, buckets = element
-        tables = Path(self._tables)
+        tables, examples, cases = (payload.seen(path) for path in (self._tables, self._examples, self._cases))
         built = build_bucket(
             pq.read_table(_buckets(tables)[bucket]),
             parse_config(json.loads(self._config)),
@@ -82,13 +82,11 @@ class _BuildBucket(beam.DoFn):
             _users(tables),
         )
         counts: Counts = {
-            split: records.write_examples(
-                records.shard_path(Path(self._examples), split, bucket, buckets), built.batches(split)
-            )
+            split: records.write_examples(records.shard_path(examples, split, bucket, buckets), built.batches(split))
             for split in SPLITS
         }
         for name, part in _case_tables(built).items():
-            path = _part_path(Path(self._cases), name, bucket)
+            path = _part_path(cases, name, bucket)
             path.parent.mkdir(parents=True, exist_ok=True)
             pq.write_table(part, path)
             counts[f"{name}_rows"] = part.num_rows
@@ -103,7 +101,7 @@ class _JoinParts(beam.DoFn):
 
     @override
     def process(self, element: None, counts: list[Counts]) -> Iterator[Counts]:
-        cases = Path(self._cases)
+        cases = payload.seen(self._cases)
         for folder in sorted((cases / _PARTS).iterdir()):
             parts = [_part_path(cases, folder.name, bucket) for bucket in range(len(counts))]
             with pq.ParquetWriter(cases / f"{folder.name}.parquet", pq.read_schema(parts[0])) as writer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 import apache_beam as beam
@@ -29,8 +28,8 @@ class _WriteItems(beam.DoFn):
     @override
     def process(self, element: tuple[int, int]) -> Iterator[int]:
         group, groups = element
-        table = pq.ParquetFile(self._items).read_row_group(group)
-        path = records.shard_path(Path(self._examples), SPLIT, group, groups)
+        table = pq.ParquetFile(payload.seen(self._items)).read_row_group(group)
+        path = records.shard_path(payload.seen(self._examples), SPLIT, group, groups)
         yield records.write_examples(path, item_batches(table))
 
 

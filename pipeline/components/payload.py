@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import json
 import shutil
+import socket
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -63,6 +64,20 @@ def scratch(target: Path) -> Iterator[Path]:
     for entry in sorted(work.iterdir()):
         entry.rename(target / entry.name)
     work.rmdir()
+
+
+def seen(path: str) -> Path:
+    """Returns a folder or a file that one of Beam's workers was told of.
+
+    Raises:
+      FileNotFoundError: if this machine does not see it; what it wrote there would be lost.
+    """
+    if not Path(path).exists():
+        raise FileNotFoundError(
+            f"the worker on {socket.gethostname()} does not see {path}: every machine that works for Beam needs the "
+            "folder of the run under the same path"
+        )
+    return Path(path)
 
 
 def configuration(properties: Mapping[str, Any]) -> Config:

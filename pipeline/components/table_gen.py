@@ -50,7 +50,7 @@ class _Stage(beam.DoFn):
     @override
     def setup(self) -> None:
         self._config = parse_config(json.loads(self._where.config))
-        self._folder = Path(self._where.folder)
+        self._folder = payload.seen(self._where.folder)
 
 
 class _ImportCatalogue(_Stage):

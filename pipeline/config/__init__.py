@@ -5,6 +5,7 @@ applies `--set` overrides, resolves paths and reports every mistake by key, with
 allowed. Imports no TensorFlow.
 """
 
+from pipeline.config.beam import BeamConfig
 from pipeline.config.gate import GateCheck, GateConfig
 from pipeline.config.kubeflow import KubeflowConfig, PodConfig
 from pipeline.config.loading import ConfigError, encoder_source, load_config, models_folder, parse_config
@@ -27,6 +28,7 @@ from pipeline.config.tuner import TunerConfig
 
 __all__ = [
     "CandidatesConfig",
+    "BeamConfig",
     "CleaningRule",
     "Config",
     "ConfigError",

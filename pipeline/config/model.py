@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import pydantic
 
 from pipeline import schema
 from pipeline.config.adaptation import AdaptationConfig
+from pipeline.config.beam import BeamConfig
 from pipeline.config.gate import GateConfig
 from pipeline.config.kubeflow import KubeflowConfig
 from pipeline.config.ranking import RankingConfig
@@ -151,8 +152,14 @@ class ServingConfig(Section):
 class RunnerConfig(Section):
     """How the pipeline runs."""
 
-    beam_args: tuple[str, ...] = pydantic.Field((), description="options for Apache Beam")
     event_buckets: int | None = pydantic.Field(None, ge=1, description="files that events are split into; by size")
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _beam_has_moved(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "beam_args" in values:
+            raise ValueError("'beam_args' is now 'args' of the section 'beam', which knows the runners' own keys too")
+        return values
 
 
 class Config(Section):
@@ -174,6 +181,7 @@ class Config(Section):
     tracking: TrackingConfig = TrackingConfig()
     serving: ServingConfig = ServingConfig()
     runner: RunnerConfig = RunnerConfig()
+    beam: BeamConfig = BeamConfig()
     kubeflow: KubeflowConfig = KubeflowConfig()
 
     @pydantic.model_validator(mode="after")

@@ -128,6 +128,7 @@ def test_nothing_is_transformed_before_it_is_validated(shop: Path, kind: str) ->
         ("split.test_start", "2024-03-20", {*LEARNING, "EventExampleGen", "TableGen"}),
         ("tables.items.cleaning", [{"rule": "missing", "column": "title"}], {"TableGen"}),
         ("runner.event_buckets", 4, {"TableGen"}),
+        ("beam.direct", {"mode": "multi_processing", "workers": 2}, set()),
     ],
 )
 def test_a_setting_concerns_the_steps_that_read_it(shop: Path, key: str, value: Any, concerned: set[str]) -> None:
@@ -137,8 +138,9 @@ def test_a_setting_concerns_the_steps_that_read_it(shop: Path, key: str, value: 
 
 
 def test_beam_options_come_from_the_configuration(shop: Path) -> None:
-    config = _with(shop_config(shop), "runner.beam_args", ["--direct_num_workers=2"])
-    assert _build(config).beam_pipeline_args == ["--direct_num_workers=2"]
+    assert _build(shop_config(shop)).beam_pipeline_args == []
+    config = _with(shop_config(shop), "beam.direct", {"mode": "multi_processing", "workers": 2})
+    assert "--direct_num_workers=2" in _build(config).beam_pipeline_args
 
 
 def test_narrowed_configurations_hold_all_that_the_import_reads(shop: Path, tmp_path: Path) -> None:

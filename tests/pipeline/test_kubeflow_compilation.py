@@ -183,8 +183,13 @@ def test_with_trials_the_tuner_is_a_step_of_it(tmp_path: Path) -> None:
 
 
 def test_options_of_beam_reach_the_steps_that_use_it(tmp_path: Path) -> None:
-    tasks = _tasks(shop_config(tmp_path, runner={"beam_args": ["--runner=FlinkRunner"]}))
-    assert "--runner=FlinkRunner" in tasks["TableGen"].container["args"]
+    flink = {"environment": {"type": "external", "address": "localhost:50000"}, "job_endpoint": "jobs:8099"}
+    beam = {"runner": "flink", "flink": flink, "setup_file": "/opt/aisle/setup.py"}
+    tasks = _tasks(shop_config(tmp_path, beam=beam))
+    options = {"--runner=FlinkRunner", "--job_endpoint=jobs:8099", "--setup_file=/opt/aisle/setup.py"}
+    using = {name for name, task in tasks.items() if options <= set(task.container.get("args", []))}
+    kinds = ("ExampleGen", "StatisticsGen", "Transform")
+    assert using == {"TableGen", *(table + kind for table in ("Event", "Item") for kind in kinds)}
 
 
 def test_names_are_made_fit_for_kubeflow() -> None:
