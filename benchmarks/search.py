@@ -1,43 +1,36 @@
 """Search in the ESCI sample beside its rivals, over the whole catalogue, and how long an answer takes.
 
-    python -m benchmarks.search [--run DIR] [--seconds 5]
+    python -m benchmarks.search [--run DIR] [--seconds 5] [--adapt [mode=lora ...]]
 
 Runs the pipeline of examples/esci.yaml in runs/search, or takes the finished run in DIR; then asks the SavedModel every
 judged query through its signature `search`, ranks by the rivals in the same process, and prints Markdown tables.
 Differences are paired, query by query; intervals are 95% bootstrap, seed 7. The weights are the defaults of the
-configuration; the row of cross-validation chooses them anew without the queries that it is measured on.
+configuration; the row of cross-validation chooses them anew without the queries that it is measured on, the one of
+learned weights (`search.fusion: learned`) without any judgment.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
-import tensorflow as tf
 
-from benchmarks import search_latency, search_rivals
+from benchmarks import search_adaptation, search_latency, search_rivals
 from benchmarks.runs import ROOT, Trained, finished, run
+from benchmarks.search_fusion import Fusions, Measured
 from benchmarks.search_judgments import METRICS, NDCG, RECALL, Judgments, misspelt, read_judgments
-from pipeline.config import Config, SearchConfig
 from trainer.evaluation.searches import query_class, query_length
 from trainer.exported_model import ExportedModel
-from trainer.index import ExactIndex
-from trainer.lexical.fusion import Fusion
-from trainer.lexical.search import WordSearch
-from trainer.lexical.texts import read_item_texts
 from trainer.metrics import bootstrap_interval
 
 Scores = npt.NDArray[np.float32]
-Measured = Mapping[str, npt.NDArray[np.float64]]
 
 MODEL = "the SavedModel"
-SEED, FOLDS = 7, 5
-GRID = {"words_weight": (0.2, 0.3, 0.4), "feedback_items": (0, 3, 5, 10), "feedback_weight": (0.5, 1.0, 2.0)}
+SEED = 7
 _NOW = 1_734_307_200  # the first day of the judged window of examples/esci.yaml
 _BATCH = 16
 
@@ -55,79 +48,69 @@ def ask_model(model: ExportedModel, queries: list[str], item_ids: list[str]) -> 
     return scores
 
 
-def search_settings() -> Iterator[SearchConfig]:
-    """Lists the settings that cross-validation chooses from; without feedback its weight means nothing."""
-    for values in itertools.product(*GRID.values()):
-        chosen = dict(zip(GRID, values, strict=True))
-        if chosen["feedback_items"] or chosen["feedback_weight"] == GRID["feedback_weight"][0]:
-            yield SearchConfig.model_validate(chosen)
-
-
-def cross_validated(judged: Judgments, trained: Trained, config: Config, vectors: tuple[Scores, Scores]) -> Measured:
-    """Chooses weights by the queries of the other folds, with the encoder's vectors in place of the towers'.
-
-    Args:
-      judged: the queries.
-      trained: whose tables hold the items.
-      config: of the shop.
-      vectors: of queries and items.
-    """
-    item_ids = pq.read_table(Path(trained.tables, "items.parquet"), columns=["item_id"])["item_id"].to_pylist()
-    texts = read_item_texts(trained.tables, item_ids, config.search)
-    if texts is None:
-        raise SystemExit(f"{trained.tables}: no item has a text to search in")
-    search, typed, index = WordSearch(config.search, texts), tf.constant(judged.queries), ExactIndex(vectors[1])
-    found = search.find(search.read(typed), typed)
-    each = [judged.measure(Fusion(s).scores(found, tf.constant(vectors[0]), index).numpy()) for s in search_settings()]
-    folds = np.random.default_rng(SEED).permutation(len(judged.queries)) % FOLDS
-    values = {metric: np.zeros(len(judged.queries)) for metric in METRICS}
-    for fold in range(FOLDS):
-        held = folds == fold
-        best = max(each, key=lambda measured: measured[NDCG][~held].mean() + measured[RECALL][~held].mean())
-        for metric in METRICS:
-            values[metric][held] = best[metric][held]
-    return values
-
-
 def main() -> None:
     """Prints the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, help="folder of a finished run of examples/esci.yaml")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement of time")
-    options = parser.parse_args()
+    options = _options()
     folder = options.run or ROOT / "runs" / "search"
     trained = finished(folder) if options.run else run(ROOT / "examples" / "esci.yaml", (), folder)
     item_ids = pq.read_table(Path(trained.tables, "items.parquet"), columns=["item_id"])["item_id"].to_pylist()
-    judged, config, model = read_judgments(item_ids), search_rivals.read_config(folder), ExportedModel(trained.model)
+    judged, config = read_judgments(item_ids), search_rivals.read_config(folder)
     encoder = search_rivals.ZeroShot(config, folder / "cache")
     vectors = (
         encoder.queries(judged.queries),
         encoder.items(search_rivals.read_texts(trained.tables, search_rivals.ALL)),
     )
-    texts = {"short": search_rivals.SHORT, "all": search_rivals.ALL}
-    words = {
-        name: search_rivals.bm25(search_rivals.read_texts(trained.tables, columns), judged.queries)
-        for name, columns in texts.items()
-    }
-    measured: dict[str, Measured] = {MODEL: judged.measure(ask_model(model, judged.queries, item_ids))}
-    measured[f"weights cross-validated, {FOLDS} folds"] = cross_validated(judged, trained, config, vectors)
-    rivals = search_rivals.all_rivals(words, vectors[0] @ vectors[1].T)
+    if options.adapt is not None:
+        zero_shot = {"MiniLM zero-shot, all text": judged.measure(vectors[0] @ vectors[1].T)}
+        found = search_adaptation.adapted(judged, trained, config, folder, options.adapt)
+        print_rankers({MODEL: found, **zero_shot}, title="adapted to the catalogue's texts")
+        return
+    model = ExportedModel(trained.model)
+
+    def ask(queries: list[str]) -> Scores:
+        return ask_model(model, queries, item_ids)
+
+    fusions = Fusions(judged, trained, config, encoder, vectors)
+    measured: dict[str, Measured] = {MODEL: judged.measure(ask(judged.queries)), **fusions.measured(SEED)}
+    rivals = search_rivals.all_rivals(_by_words(trained, judged), vectors[0] @ vectors[1].T)
     measured |= {name: judged.measure(scores) for name, scores in rivals.items()}
     print(f"{len(judged.queries)} queries, {len(item_ids):,} items.\n")
     print_rankers(measured)
     print_slices(judged, measured[MODEL])
-    print_typos(lambda queries: ask_model(model, queries, item_ids), judged, measured[MODEL])
+    print_typos(ask, judged, measured[MODEL])
     search_latency.print_times(trained.model, judged.queries, options.seconds)
     search_latency.print_scale(search_rivals.read_texts(trained.tables, ("title",)), judged.queries)
 
 
-def print_rankers(measured: Mapping[str, Measured]) -> None:
-    """Prints every ranker, and by how much the model is ahead of it."""
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, help="folder of a finished run of examples/esci.yaml")
+    parser.add_argument(
+        "--adapt",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="only compare the encoder adapted to the catalogue's texts with the one as it came; keys of `adaptation`",
+    )
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement of time")
+    return parser.parse_args()
+
+
+def _by_words(trained: Trained, judged: Judgments) -> dict[str, Scores]:
+    texts = {"short": search_rivals.SHORT, "all": search_rivals.ALL}
+    return {
+        name: search_rivals.bm25(search_rivals.read_texts(trained.tables, columns), judged.queries)
+        for name, columns in texts.items()
+    }
+
+
+def print_rankers(measured: Mapping[str, Measured], title: str = MODEL) -> None:
+    """Prints every ranker, and by how much the model, which is called `title`, is ahead of it."""
     print(f"| ranker | {NDCG} | {RECALL} | model ahead, {NDCG} | model ahead, {RECALL} |\n|---|---|---|---|---|")
     ours = measured[MODEL]
     for name, values in measured.items():
         ahead = ["", ""] if name == MODEL else [_interval(ours[each] - values[each]) for each in METRICS]
-        print(f"| {name} | {values[NDCG].mean():.3f} | {values[RECALL].mean():.3f} | {' | '.join(ahead)} |")
+        shown = title if name == MODEL else name
+        print(f"| {shown} | {values[NDCG].mean():.3f} | {values[RECALL].mean():.3f} | {' | '.join(ahead)} |")
 
 
 def print_slices(judged: Judgments, ours: Measured) -> None:

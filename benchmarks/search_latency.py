@@ -16,7 +16,7 @@ from benchmarks import serving_load
 from benchmarks.served_processes import aisle
 from pipeline.config import SearchConfig
 from trainer.index import ExactIndex
-from trainer.lexical.fusion import Fusion
+from trainer.lexical.fusion import Fusion, FusionWeights
 from trainer.lexical.search import WordSearch
 from trainer.lexical.texts import ItemTexts
 
@@ -68,12 +68,13 @@ def print_scale(titles: list[str], queries: list[str], items: int = 100_000, wid
     ids = np.array([f"i{row:07}" for row in range(items)], object)
     config = SearchConfig(texts=(("title",),))
     search = WordSearch(config, ItemTexts(ids, {"title": np.array(made, object)}, config.texts))
-    fusion, index = Fusion(config), ExactIndex(_unit(generator, items, width))
+    fusion, index = Fusion(config, FusionWeights.fixed(config, search.size)), ExactIndex(_unit(generator, items, width))
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None, width], tf.float32)])
     def answer(typed: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
         found = search.find(search.read(typed), typed)
-        return tf.math.top_k(fusion.scores(found, vectors, index), 20).indices
+        relevance = fusion.relevance(found, vectors, index)
+        return tf.math.top_k(fusion.scores(relevance, found, vectors, index), 20).indices
 
     times = []
     for query in [queries[0], *queries]:

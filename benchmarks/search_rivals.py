@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import bm25s
@@ -46,28 +47,30 @@ def bm25(documents: list[str], queries: list[str]) -> Scores:
 
 
 class ZeroShot:
-    """The pretrained encoder without any training.
+    """The pretrained encoder without any training, or with weights that were adapted before.
 
     Args:
       config: of the encoder.
       cache: folder of text vectors; a run's own holds those of its catalogue.
+      weights: file of an adapted encoder's; None leaves it as it came.
     """
 
-    def __init__(self, config: Config, cache: Path) -> None:
+    def __init__(self, config: Config, cache: Path, weights: Path | None = None) -> None:
         self._config = config.encoder
-        self._items = TextVectors(config.encoder, load_encoder(config.encoder), cache)
+        self._items = TextVectors(config.encoder, load_encoder(config.encoder, weights=weights), cache)
         plain = config.encoder.model_copy(update={"dtype": "float32"})
         self._queries = TextVectors(plain, self._items.encoder, cache)
 
     def items(self, texts: list[str]) -> Vectors:
         """Encodes items, [n, width], in the precision of the catalogue."""
-        return self._items.encode(self._tokens([" ".join(text.replace(" > ", " ").split()) for text in texts]))
+        return self._items.encode(self.tokens([" ".join(text.replace(" > ", " ").split()) for text in texts]))
 
     def queries(self, texts: list[str]) -> Vectors:
         """Encodes queries, [n, width]."""
-        return self._queries.encode(self._tokens(texts))
+        return self._queries.encode(self.tokens(texts))
 
-    def _tokens(self, texts: list[str]) -> npt.NDArray[np.int32]:
+    def tokens(self, texts: Sequence[str]) -> npt.NDArray[np.int32]:
+        """Tokenises texts to [n, tokens], 0 pads."""
         parts = [texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH)]
         found = [token_ids(tf.constant([[text] for text in part]), self._config).numpy() for part in parts]
         return np.concatenate(found).astype(np.int32)

@@ -46,6 +46,6 @@ _TOWERS = (
     "gate.task",
     "gate.metric",
 )
-TUNING = (*_TOWERS, "tuner")
+TUNING = (*_TOWERS, "search", "tuner")
 TRAINING = (*_TOWERS, "tracking", "ranking", "search", "serving")
 EVALUATION = (*TRAINING, "gate")

@@ -64,7 +64,7 @@ class Answers(tf.Module):
         banned: tf.Tensor | None = None,
         known: tf.Tensor | None = None,
         silent: tf.Tensor | None = None,
-        fused: Callable[[ExactIndex], tf.Tensor] | None = None,
+        fused: Callable[[tf.Tensor], tf.Tensor] | None = None,
         reasons: Callable[[tf.Tensor], Tensors] | None = None,
     ) -> Tensors:
         """Answers the k best items of each row.
@@ -76,7 +76,7 @@ class Answers(tf.Module):
           banned: [batch] int64, one more row that must not be answered; negative bans nothing.
           known: bool [batch], which rows get an answer at all; None means all.
           silent: bool [batch], which rows are answered by popularity; None means none.
-          fused: scores all items, [batch, items], in place of the towers alone.
+          fused: scores all items, [batch, items], in place of the towers alone; it is told which are allowed.
           reasons: says more of the answered rows [batch, K], -1 pads; None says no more.
 
         Returns:
@@ -86,13 +86,12 @@ class Answers(tf.Module):
           tf.errors.InvalidArgumentError: in the graph, naming the input that is out of its limits.
         """
         selection, weights = Selection.read(inputs, self._index.size), self._boosts.weights(inputs)
-        towers = self._index.scores(queries) if fused is None else fused(self._index)
+        may = self._filters.allowed(inputs, banned)
+        towers = self._index.scores(queries) if fused is None else fused(may)
         evidence, scores = self._look(request, towers), self._spoken_for(towers, inputs, silent)
-        allowed = boosted(tf.where(self._filters.allowed(inputs, banned), scores, -np.inf), weights)
+        allowed = boosted(tf.where(may, scores, -np.inf), weights)
         rows = tf.sort(self._candidates(evidence, allowed, selection), axis=1)  # so equal ones keep their order
-        found = pick(allowed, rows)
-        if evidence is not None:
-            found = boosted(self._staged(evidence, rows, silent, scores), weights, rows)
+        found = pick(allowed, rows) if evidence is None else self._staged(evidence, rows, silent, scores, weights)
         rows, found = selection.select(rows, found, vectors=self._index.vectors, path_of=self._filters.path_of)
         return self._named(*(rows, found) if known is None else _only(known, rows, found), reasons)
 
@@ -113,11 +112,13 @@ class Answers(tf.Module):
     def _look(self, request: Request | None, towers: tf.Tensor) -> Any:
         return None if request is None or self._stage is None else self._stage.look(request, towers)
 
-    def _staged(self, evidence: Any, rows: tf.Tensor, silent: tf.Tensor | None, scores: tf.Tensor) -> tf.Tensor:
-        """Lets the stage score candidates [batch, C]; of silent lines it knows nothing, either."""
+    def _staged(
+        self, evidence: Any, rows: tf.Tensor, silent: tf.Tensor | None, scores: tf.Tensor, weights: tf.Tensor
+    ) -> tf.Tensor:
+        """Lets the stage score candidates [batch, C], boosted; of silent lines it knows nothing, either."""
         assert self._stage is not None  # who else has found evidence
         found = _unless(silent, self._stage.scores(evidence, rows), pick(scores, rows))
-        return tf.where(rows >= 0, found, -np.inf)
+        return boosted(tf.where(rows >= 0, found, -np.inf), weights, rows)
 
     def _named(self, rows: tf.Tensor, scores: tf.Tensor, reasons: Callable[[tf.Tensor], Tensors] | None) -> Tensors:
         ids, titles = (tf.gather(texts, rows + 1) for texts in (self.ids, self._titles))

@@ -25,6 +25,8 @@ from trainer.encoders.text import TextEncoder, load_encoder
 from trainer.event_log import learned_purchases
 from trainer.export import CONFIG_FILE, Learned, export_model
 from trainer.heads.windows import HeadTrainer
+from trainer.lexical.fusion import FusionWeights
+from trainer.lexical.texts import read_item_texts
 from trainer.models.tables import TrainingTables
 from trainer.models.two_tower import TwoTower
 from trainer.ranking.knowledge import Knowledge, Wares
@@ -32,11 +34,14 @@ from trainer.ranking.network import BINS, RankingNetwork
 from trainer.ranking.stage import Lookout, TwoStage
 from trainer.ranking.training import price_levels
 from trainer.ranking.trees import BoostedTrees
+from trainer.reranking.reranker import Reranker
+from trainer.search import LearnedSearch
 from trainer.texts import TextVectors
 from trainer.transform import feature_sizes
 from trainer.validation import CatalogueVectors
 
 _WEIGHTS, _STAGE, _IDS = "_weights", "_answers/_stage/_weights", "item_ids"
+_FUSION, _RERANKER = "_search/_fusion/_weights", "_search/_reranker/_weights"
 _TREES = "_answers/_stage/_trees/tables"
 _BATCH = 4096
 
@@ -85,8 +90,7 @@ def enlarge(parts: Parts, folder: Path, on_progress: Progress | None = None) -> 
       EnlargementError: if the version cannot be enlarged, or an item of it is no longer in the tables.
     """
     config, saved = _read_config(parts.version), _Saved(parts.version)
-    catalogue = _read_items(parts, config)
-    encoder = _encoder(config)
+    catalogue, encoder = _read_items(parts, config), _encoder(config)
     encoded = partial(_encoded, config, encoder, catalogue, cache=parts.cache, on_progress=on_progress)
 
     # What ranking stage and heads know of texts is from before the towers learned; a frozen encoder has not changed.
@@ -102,6 +106,7 @@ def enlarge(parts: Parts, folder: Path, on_progress: Progress | None = None) -> 
         item_vectors=CatalogueVectors(model, tables).compute(),
         stage=_stage(parts, config, catalogue, texts=known, saved=saved),
         heads=HeadTrainer(config, catalogue, str(parts.tables), known).final(),
+        search=_search(saved, config, str(parts.tables), catalogue),
         refitted=config.training.refit,
     )
     _export(folder, learned, parts, config)
@@ -239,6 +244,32 @@ def _stage(
     bought = learned_purchases(str(parts.tables), list(catalogue.ids), config)
     knowledge = Knowledge(bought, Wares(price_levels(catalogue), texts), config.ranking)
     return TwoStage(Lookout(knowledge, config), networks, BoostedTrees(trees) if trees else None)
+
+
+def _search(saved: _Saved, config: Config, tables: str, catalogue: Catalogue) -> LearnedSearch:
+    return LearnedSearch(_search_weights(saved, config, tables, catalogue), _reranker(saved, config, catalogue))
+
+
+def _search_weights(saved: _Saved, config: Config, tables: str, catalogue: Catalogue) -> FusionWeights | None:
+    """Reads what words and meaning count; a column that no item had before makes the configuration's count again."""
+    texts = read_item_texts(tables, list(catalogue.ids), config.search)
+    found = saved.weights(_FUSION)
+    if not found or texts is None or len(found[0]) != len(texts.documents) + 2:
+        return None
+    *of_texts, meaning, feedback = (float(each) for each in found[0])
+    return FusionWeights(tuple(of_texts), meaning, feedback)
+
+
+def _reranker(saved: _Saved, config: Config, catalogue: Catalogue) -> Reranker | None:
+    weights = saved.weights(_RERANKER)
+    if not weights:
+        return None
+    # It imports KerasNLP, which other shops need not wait for.
+    from trainer.reranking.stage import make_reranker, new_cross_encoder
+
+    network = new_cross_encoder(config)
+    _assign(network.own_variables, weights)
+    return make_reranker(network, catalogue, config)
 
 
 def _assign(variables: Sequence[Any], values: Arrays, keeps: str = "") -> None:

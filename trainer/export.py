@@ -25,6 +25,7 @@ from trainer.ranking_stage import RankingStage
 from trainer.request_reader import Towers
 from trainer.rules.attributes import read_attributes
 from trainer.rules.fallback import read_popularity
+from trainer.search import LearnedSearch
 from trainer.served_model import ServedModel
 from trainer.signatures import build_signatures
 from trainer.warmup import write_warmup
@@ -42,6 +43,7 @@ class Learned:
       item_vectors: [items, dim], what `model.item_vectors` gives for the whole catalogue.
       stage: scores candidates again; None leaves the towers' scores.
       heads: what `rank` answers beside the scores, by name.
+      search: what search has learned beside the towers.
       refitted: whether all this has learned from the validation window too.
     """
 
@@ -50,6 +52,7 @@ class Learned:
     item_vectors: npt.NDArray[np.float32]
     stage: RankingStage | None = None
     heads: Mapping[str, LearnedHead] = field(default_factory=dict)
+    search: LearnedSearch = field(default_factory=LearnedSearch)
     refitted: bool = False
 
 
@@ -111,6 +114,7 @@ def _served_model(
         item_transform_graph=graphs[1],
         stage=learned.stage,
         heads=learned.heads,
+        search=learned.search,
         texts=read_item_texts(tables_dir, ids, config.search) if by_words else None,
     )
 

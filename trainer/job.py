@@ -22,6 +22,7 @@ from trainer.heads.head import LearnedHead
 from trainer.inputs import EventExamples, read_examples
 from trainer.phase import Phase, TrainedModel
 from trainer.ranking_stage import RankingStage
+from trainer.search import LearnedSearch
 from trainer.transform import EventTransform, QueryTokens, feature_sizes
 from trainer.validation_cases import ValidationCases, read_validation_cases
 
@@ -87,12 +88,13 @@ class TrainingJob:
         stage: RankingStage | None,
         heads: Mapping[str, LearnedHead],
         *,
+        search: LearnedSearch,
         refitted: bool,
     ) -> None:
-        """Writes the SavedModel of towers, which may know the validation window, their ranking stage and heads."""
+        """Writes the SavedModel of towers, which may know the validation window, and what was learned beside them."""
         export_model(
             folder,
-            Learned(trained.model, self.catalogue, trained.item_vectors, stage, heads, refitted),
+            Learned(trained.model, self.catalogue, trained.item_vectors, stage, heads, search, refitted),
             event_transform_graph=self.fn_args.transform_output,
             item_transform_graph=self.fn_args.custom_config["item_transform_graph"],
             tables_dir=self.fn_args.custom_config["tables"],

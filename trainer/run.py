@@ -12,6 +12,7 @@ from pipeline.config import parse_config
 from trainer.heads.windows import HeadTrainer
 from trainer.job import read_job, scratch_columns
 from trainer.ranking.windows import StageTrainer
+from trainer.search_training import learn_search
 from trainer.tuning import settings
 
 _LOG = logging.getLogger(__name__)
@@ -46,9 +47,12 @@ def run_fn(fn_args: Any) -> None:
         stage = stages.final() if refitted else stages.judged()
         heads = HeadTrainer(config, job.catalogue, custom["tables"], first.item_texts)
         found = heads.final() if refitted else heads.judged()
-        job.export(final, Path(fn_args.serving_model_dir), stage, found, refitted=refitted)
+        search = learn_search(job, first)
+        serving = Path(fn_args.serving_model_dir)
+        job.export(final, serving, stage, found, search=search, refitted=refitted)
         if job.has_test_window or not refitted:
-            shutil.copytree(fn_args.serving_model_dir, fn_args.eval_model_dir, dirs_exist_ok=True)
+            shutil.copytree(serving, fn_args.eval_model_dir, dirs_exist_ok=True)
         else:
-            job.export(first, Path(fn_args.eval_model_dir), stages.judged(), heads.judged(), refitted=False)
+            judged = Path(fn_args.eval_model_dir)
+            job.export(first, judged, stages.judged(), heads.judged(), search=search, refitted=False)
     shutil.rmtree(job.checkpoints, ignore_errors=True)

@@ -23,7 +23,7 @@ from trainer.ranking_stage import RankingStage
 from trainer.request_reader import RequestReader, Tensors, TextReader, Towers, Transform, numbers
 from trainer.rules.attributes import ItemAttributes
 from trainer.rules.fallback import Popularity
-from trainer.search import Search
+from trainer.search import LearnedSearch, Search
 
 
 class ServedModel(tf.Module):
@@ -41,6 +41,7 @@ class ServedModel(tf.Module):
       stage: scores the candidates of `recommend` and `rank` again; None leaves them as the towers score them.
       heads: what `rank` answers beside the scores, by name.
       texts: of the items, for `search` by words; None leaves it to the towers.
+      search: what search has learned beside the towers.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class ServedModel(tf.Module):
         stage: RankingStage | None = None,
         heads: Mapping[str, LearnedHead] | None = None,
         texts: ItemTexts | None = None,
+        search: LearnedSearch | None = None,
     ) -> None:
         super().__init__(name="aisle")
         _check_sizes(catalogue, item_vectors)
@@ -66,7 +68,7 @@ class ServedModel(tf.Module):
         self._item_vectors, self._reads_item_texts = model.item_vectors, bool(config.features.item.text)
         self._transform_events, self._transform_items = _layer(event_transform_graph), _layer(item_transform_graph)
         self._rows, self.index = row_table(catalogue.ids), ExactIndex(item_vectors)
-        self._texts = TextReader(config, model)
+        self._texts, words = TextReader(config, model), None if texts is None else WordSearch(config.search, texts)
         self._requests = RequestReader(
             config,
             model=model,
@@ -78,8 +80,7 @@ class ServedModel(tf.Module):
         self._answers = Answers(
             catalogue, attributes, index=self.index, rows=self._rows, popularity=popularity, stage=stage
         )
-        words = None if texts is None else WordSearch(config.search, texts)
-        self._search = Search(config.search, words=words, requests=self._requests, index=self.index)
+        self._search = Search(config.search, words=words, requests=self._requests, index=self.index, learned=search)
         self.filterable, self.heads = attributes.known, dict(heads or {})
         # No signature answers these two; the evaluation compares the items of a list by them.
         self.item_ids, self.item_vectors = self._answers.ids, self.index.vectors
@@ -96,7 +97,7 @@ class ServedModel(tf.Module):
             asked.request.queries,
             inputs,
             silent=self._requests.silent(asked.request),
-            fused=lambda _index: self._search.scores(asked),
+            fused=lambda allowed: self._search.scores(asked, allowed),
             reasons=lambda rows: self._search.reasons(asked, rows),
         )
 

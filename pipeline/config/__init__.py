@@ -21,6 +21,7 @@ from pipeline.config.model import (
     TrainingConfig,
 )
 from pipeline.config.ranking import CandidatesConfig, RankingConfig
+from pipeline.config.reranking import RerankConfig
 from pipeline.config.search import SearchConfig
 from pipeline.config.tables import CleaningRule, SplitConfig, TableConfig, TablesConfig
 from pipeline.config.tracking import TrackingConfig
@@ -42,6 +43,7 @@ __all__ = [
     "ModelConfig",
     "PodConfig",
     "RankingConfig",
+    "RerankConfig",
     "RunnerConfig",
     "SearchConfig",
     "ServingConfig",

@@ -39,6 +39,12 @@ class AdaptationConfig(Section):
         None, gt=0, description="at its highest; 2e-5 where all weights learn and 5e-4 for LoRA if not given"
     )
     temperature: float = pydantic.Field(0.05, gt=0, description="softmax temperature")
+    distil: float = pydantic.Field(
+        0.0,
+        ge=0,
+        description="how much the margins of a cross-encoder, trained as search.rerank says, count beside the pairs; "
+        "0: there is none",
+    )
 
     @property
     def highest_rate(self) -> float:
@@ -52,4 +58,6 @@ class AdaptationConfig(Section):
                 raise ValueError(f"'{name}' is no text column; allowed are {', '.join(schema.RAW_ITEM_TEXTS)}")
         if self.anchor in self.texts:
             raise ValueError(f"'{self.anchor}' is the anchor and one of 'texts': a text says nothing of itself")
+        if self.distil and not self.hard_negatives:
+            raise ValueError("'distil' compares texts with hard negatives: set 'hard_negatives' to 1 or more")
         return self

@@ -197,6 +197,16 @@ class Config(Section):
             )
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _reads_both_texts_again(self) -> Config:
+        tokens = self.encoder.kind == "keras_nlp" and self.features.query and bool(self.features.item.text)
+        if self.search.rerank.enabled and not tokens:
+            raise ValueError(
+                "search.rerank reads queries and items by a keras_nlp encoder: set features.query to true and name "
+                "columns in features.item.text, or set search.rerank.enabled to false"
+            )
+        return self
+
     @property
     def history_length(self) -> int:
         """Newest events of a request's history that any part of the model reads."""

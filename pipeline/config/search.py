@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pydantic
 
 from pipeline import schema
+from pipeline.config.reranking import RerankConfig
 from pipeline.config.tables import Section
 
 Columns = tuple[str, ...]
@@ -25,6 +28,12 @@ class SearchConfig(Section):
     stop_words: bool = pydantic.Field(True, description="leave English words such as 'the' out")
     k1: float = pydantic.Field(1.5, ge=0, description="BM25: how soon a word that comes again stops counting")
     b: float = pydantic.Field(0.75, ge=0, le=1, description="BM25: how much long texts count less")
+    fusion: Literal["fixed", "learned"] = pydantic.Field(
+        "fixed",
+        description="where the weights of words, meaning and feedback come from. fixed: from here; learned: from the "
+        "shop's own texts, and from searches and what was chosen, starting here",
+    )
+    fusion_queries: int = pydantic.Field(1_000, ge=1, description="learn from so many made searches, and real ones")
     words_weight: float = pydantic.Field(
         0.3, ge=0, le=1, description="share of the words in the score; the rest is the similarity of meaning"
     )
@@ -46,6 +55,7 @@ class SearchConfig(Section):
         0.1, ge=0, le=1, description="by how much who asks may shift a relevant item at most; 0: the same for everybody"
     )
     correct_spelling: bool = pydantic.Field(True, description="read an unknown word as the nearest word of the items")
+    rerank: RerankConfig = RerankConfig()
 
     @pydantic.field_validator("texts")
     @classmethod

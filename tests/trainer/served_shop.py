@@ -113,7 +113,7 @@ class ServedShop:
         """Exports the model again."""
         parts = {"model": self.model, "catalogue": self.catalogue, "item_vectors": self.item_vectors}
         parts |= {"refitted": True} | {
-            name: changes.pop(name) for name in (*parts, "stage", "heads") if name in changes
+            name: changes.pop(name) for name in (*parts, "stage", "heads", "search") if name in changes
         }
         settings = {
             "event_transform_graph": self.event_graph,

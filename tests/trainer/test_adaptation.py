@@ -73,7 +73,7 @@ def catalogue() -> Catalogue:
 def pairs_of(tables: Path, catalogue: Catalogue, config: Config) -> TextPairs:
     texts = read_item_texts(str(tables), list(catalogue.ids), config.search)
     assert texts is not None
-    return read_pairs(texts, catalogue, str(tables), config)
+    return read_pairs(texts, catalogue, str(tables), config, pool=10)
 
 
 def test_pairs_are_texts_of_an_item_and_searches_with_what_was_chosen(tables: Path, catalogue: Catalogue) -> None:
@@ -140,6 +140,41 @@ def test_what_may_learn_learns_and_held_out_pairs_are_told_apart_better(
     assert adapted(tf.constant([[101, 2417, 102]])).shape == (1, 384)
 
 
+def margins(encoder: object, pairs: TextPairs) -> np.ndarray:
+    """By how much the encoder likes the right texts of pairs more than their first hard negatives."""
+    texts = [
+        tokenise(pairs.texts[places].tolist()) for places in (pairs.anchors, pairs.positives, pairs.negatives[:, 0])
+    ]
+    anchors, right, wrong = (encoder(tf.constant(each)).numpy() for each in texts)
+    return (anchors * (right - wrong)).sum(axis=1) / 0.05
+
+
+@needs_minilm
+@pytest.mark.slow
+def test_the_encoder_learns_the_margins_of_its_teacher(tables: Path, catalogue: Catalogue) -> None:
+    config = config_of("lora", distil=1.0, clicks=False, epochs=2)
+    learned, measured = held_out(pairs_of(tables, catalogue, config), 0.25, config.seed)
+    found = {}
+    for name, margin in (("none", None), ("contrary", -4.0)):
+        asked = []
+
+        def teacher(
+            first: np.ndarray, second: np.ndarray, margin: float | None = margin, asked: list = asked
+        ) -> tf.Tensor:
+            # Right texts are asked of first, then the wrong ones.
+            asked.append(len(first))
+            return tf.fill([len(first)], margin if len(asked) % 2 else 0.0)
+
+        encoder = load_encoder(config.encoder.model_copy(update={"mode": "lora"}))
+        given = {"tokenise": tokenise, "teacher": None if margin is None else teacher}
+        learning = Learning(encoder, learned, measured, config, **given)
+        for epoch in range(2):
+            learning.train(epoch)
+        found[name] = margins(encoder, measured)
+    taught, free = (np.square(found[name] - -4.0).mean() for name in ("contrary", "none"))
+    assert taught < 0.7 * free, (taught, free)
+
+
 @needs_minilm
 def test_an_encoder_that_nothing_betters_stays(tables: Path, catalogue: Catalogue, tmp_path: Path) -> None:
     config = config_of("lora", learning_rate=1e-12, epochs=1, max_pairs=12)
@@ -148,6 +183,11 @@ def test_an_encoder_that_nothing_betters_stays(tables: Path, catalogue: Catalogu
         is None
     )
     assert len(list(tmp_path.glob("adapted-*.npz"))) == 1  # known the next time
+
+
+def test_distillation_needs_hard_negatives() -> None:
+    with pytest.raises(ValueError, match="set 'hard_negatives' to 1 or more"):
+        config_of("lora", distil=1.0, hard_negatives=0)
 
 
 def test_without_pairs_the_error_says_what_to_do(tables: Path, catalogue: Catalogue, tmp_path: Path) -> None:

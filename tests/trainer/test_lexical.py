@@ -15,7 +15,7 @@ from shop_tables import write_items
 
 from pipeline.config import SearchConfig
 from trainer.index import ExactIndex
-from trainer.lexical.fusion import Found, Fusion
+from trainer.lexical.fusion import Found, Fusion, FusionWeights
 from trainer.lexical.search import WordSearch
 from trainer.lexical.spelling import Spelling
 from trainer.lexical.texts import ItemTexts, read_item_texts
@@ -64,7 +64,9 @@ def _rank(search: WordSearch, query: str, seed: int = 0) -> list[str]:
 
 
 def _fused(search: WordSearch, typed: tf.Tensor, vectors: tf.Tensor, index: ExactIndex) -> tf.Tensor:
-    return Fusion(SearchConfig()).scores(search.find(search.read(typed), typed), vectors, index)
+    fusion = Fusion(SearchConfig(), FusionWeights.fixed(SearchConfig(), search.size))
+    found = search.find(search.read(typed), typed)
+    return fusion.scores(fusion.relevance(found, vectors, index), found, vectors, index)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
@@ -250,18 +252,20 @@ def test_who_asks_shifts_only_what_is_relevant(query: list[float], liked: list[f
     generator = np.random.default_rng(seed)
     index = ExactIndex(_unit(generator.normal(size=(30, DIMENSION))))
     words = tf.constant(generator.choice([0.0, 0.0, 0.5, 1.0], (1, 30)), tf.float32)
-    found = Found(words, tf.zeros([1, 30], tf.bool), tf.constant([True]))
-    fusion = Fusion(SearchConfig(personal_bound=bound))
+    found = Found((words,), tf.zeros([1, 30], tf.bool), tf.constant([True]))
+    config = SearchConfig(personal_bound=bound)
+    fusion = Fusion(config, FusionWeights.fixed(config, 1))
     vectors = tf.math.l2_normalize(tf.constant([query], tf.float32) + 0.01, axis=1)
-    plain = fusion.relevance(found, vectors, index).numpy()[0]
+    relevance = fusion.relevance(found, vectors, index)
+    plain = relevance.numpy()[0]
     asked = tf.math.l2_normalize(vectors + tf.constant([liked], tf.float32), axis=1)
-    scores = fusion.scores(found, vectors, index, asked).numpy()[0]
+    scores = fusion.scores(relevance, found, vectors, index, asked).numpy()[0]
     relevant = fusion.relevant(tf.constant([plain]), found).numpy()[0]
     assert np.abs(scores - plain).max() <= bound + 1e-6
     np.testing.assert_array_equal(scores[~relevant], plain[~relevant])
     if relevant.any() and not relevant.all():
         assert scores[relevant].min() >= plain[~relevant].max() - 1e-6
-    np.testing.assert_allclose(fusion.scores(found, vectors, index, vectors).numpy()[0], plain, atol=1e-6)
+    np.testing.assert_allclose(fusion.scores(relevance, found, vectors, index, vectors).numpy()[0], plain, atol=1e-6)
 
 
 def test_texts_are_those_of_the_table(tmp_path: Path) -> None:

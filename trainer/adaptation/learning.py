@@ -14,6 +14,7 @@ from pipeline.config import Config
 from trainer.adaptation.pairs import TextPairs
 from trainer.encoders.batching import BatchEncoder, trim_padding
 from trainer.encoders.bert import BertEncoder
+from trainer.tasks.candidates import margin_loss
 from trainer.tasks.contrastive import contrastive_loss
 
 _WARMUP_SHARE = 0.1
@@ -21,6 +22,7 @@ _MEASURED = 2_000  # held-out pairs at most, so that measuring stays a small par
 
 Rows = npt.NDArray[np.int64]
 Tokenise = Callable[[Sequence[str]], npt.NDArray[np.int32]]
+Teacher = Callable[[npt.NDArray[np.int32], npt.NDArray[np.int32]], tf.Tensor]
 
 
 @dataclass(frozen=True)
@@ -56,21 +58,31 @@ class Learning:
       measured: held out; none of their items is among the others'.
       config: of the shop.
       tokenise: turns texts into the encoder's token ids [n, tokens].
+      teacher: scores two texts, token ids [n, tokens] each, to [n]; None teaches nothing.
     """
 
     def __init__(
-        self, encoder: BertEncoder, pairs: TextPairs, measured: TextPairs, config: Config, *, tokenise: Tokenise
+        self,
+        encoder: BertEncoder,
+        pairs: TextPairs,
+        measured: TextPairs,
+        config: Config,
+        *,
+        tokenise: Tokenise,
+        teacher: Teacher | None = None,
     ) -> None:
-        self._encoder, self._pairs, self._config = encoder, pairs, config.adaptation
+        self._encoder, self._pairs, self._config, self._teacher = encoder, pairs, config.adaptation, teacher
         self._measured = measured.take(np.arange(min(len(measured), _MEASURED)))
         self._seed, self._batch_size = config.seed, config.encoder.batch_size
-        self._tokens = _cut(tokenise(pairs.texts.tolist()), self._config.sequence_length)
+        self._whole = tokenise(pairs.texts.tolist())
+        self._tokens = _cut(self._whole, self._config.sequence_length)
         self._steps = max(1, len(pairs) // self._config.batch_size)
         self._optimizer = keras.optimizers.AdamW(self._schedule(), weight_decay=0.01)
         self._optimizer.build(encoder.trainable_variables)
         width = tf.TensorSpec([None, None], tf.int32)
         flags, weights = tf.TensorSpec([None, None], tf.bool), tf.TensorSpec([None], tf.float32)
-        self._step = tf.function(self._learn, input_signature=[width, flags, weights])
+        signature = [width, flags, weights, tf.TensorSpec([None], tf.int64), weights]
+        self._step = tf.function(self._learn, input_signature=signature)
 
     def train(self, epoch: int) -> float:
         """Learns from every pair once; answers the mean loss."""
@@ -79,10 +91,12 @@ class Learning:
         losses = []
         for step in range(self._steps):
             part = self._pairs.take(order[step * size : (step + 1) * size])
-            texts, items = _candidates(part, self._config.hard_negatives, generator)
-            tokens = trim_padding(self._tokens[np.concatenate([part.anchors, texts])])
-            weights = tf.constant(part.weights)
-            losses.append(float(self._step(tf.constant(tokens), tf.constant(foreign(part, texts, items)), weights)))
+            texts, items, lines = _candidates(part, self._config.hard_negatives, generator)
+            tokens = tf.constant(trim_padding(self._tokens[np.concatenate([part.anchors, texts])]))
+            wrong, weights = tf.constant(foreign(part, texts, items)), tf.constant(part.weights)
+            losses.append(
+                float(self._step(tokens, wrong, weights, tf.constant(lines), self._taught(part, texts, lines)))
+            )
         return float(np.mean(losses))
 
     def accuracy(self) -> PairAccuracy:
@@ -105,7 +119,17 @@ class Learning:
         farther = np.where(wrong, others, -np.inf).max(axis=1)
         return PairAccuracy(float((own > nearest).mean()), float((own > farther).mean()))
 
-    def _learn(self, tokens: tf.Tensor, wrong: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    def _taught(self, pairs: TextPairs, texts: Rows, lines: Rows) -> tf.Tensor:
+        """Asks the teacher by how much the right texts of `lines` are better than the hard negatives, [negatives]."""
+        if self._teacher is None:
+            return tf.zeros(len(lines))
+        anchors, scores = self._whole[pairs.anchors], self._teacher
+        right, wrong = self._whole[texts[: len(pairs)]], self._whole[texts[len(pairs) :]]
+        return tf.gather(scores(anchors, right), lines) - scores(anchors[lines], wrong)
+
+    def _learn(
+        self, tokens: tf.Tensor, wrong: tf.Tensor, weights: tf.Tensor, lines: tf.Tensor, taught: tf.Tensor
+    ) -> tf.Tensor:
         batch = tf.shape(weights)[0]
         with tf.GradientTape() as tape:
             vectors = self._encoder(tokens, training=True)
@@ -116,6 +140,10 @@ class Learning:
                 weights=weights,
                 temperature=self._config.temperature,
             )
+            if self._teacher is not None:
+                anchors, right = tf.gather(vectors[:batch], lines), tf.gather(vectors[batch : 2 * batch], lines)
+                margins = tf.reduce_sum(anchors * (right - vectors[2 * batch :]), axis=1) / self._config.temperature
+                loss += self._config.distil * margin_loss(margins, taught, weights=tf.gather(weights, lines))
         variables = self._encoder.trainable_variables
         self._optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
         return loss
@@ -134,16 +162,20 @@ def foreign(pairs: TextPairs, texts: Rows, items: Rows) -> npt.NDArray[np.bool_]
     return other_item & (pairs.positives[:, np.newaxis] != texts[np.newaxis])
 
 
-def _candidates(pairs: TextPairs, hard: int, generator: np.random.Generator) -> tuple[Rows, Rows]:
-    """Answers the texts that anchors are read against and their items: the pairs' own, then hard negatives."""
-    texts, items = [pairs.positives], [pairs.items]
+def _candidates(pairs: TextPairs, hard: int, generator: np.random.Generator) -> tuple[Rows, Rows, Rows]:
+    """Answers the texts that anchors are read against and their items, and whose hard negatives the last ones are.
+
+    The pairs' own texts come first, in their order, then hard negatives.
+    """
+    texts, items, whose = [pairs.positives], [pairs.items], [np.zeros(0, np.int64)]
     for _ in range(hard):
         pools = (pairs.negatives >= 0).sum(axis=1)
         lines = np.flatnonzero(pools > 0)
         drawn = (generator.random(len(lines)) * pools[lines]).astype(np.int64)
         texts.append(pairs.negatives[lines, drawn])
         items.append(pairs.negative_items[lines, drawn])
-    return np.concatenate(texts), np.concatenate(items)
+        whose.append(lines)
+    return np.concatenate(texts), np.concatenate(items), np.concatenate(whose)
 
 
 def _cut(tokens: npt.NDArray[np.int32], length: int) -> npt.NDArray[np.int32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,10 +57,24 @@ class TextPairs:
         names = ("anchors", "positives", "negatives", "items", "negative_items", "weights")
         return replace(self, **{name: getattr(self, name)[places] for name in names})
 
+    def digest(self) -> str:
+        """Says what the pairs are, in hexadecimal digits."""
+        digest = hashlib.sha256("\0".join(self.texts).encode())
+        for values in (self.anchors, self.positives, self.negatives, self.items, self.weights):
+            digest.update(np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()
+
 
 @dataclass(frozen=True)
-class _Column:
-    """Pairs of one kind, as texts: `anchors` with `texts[rows]`."""
+class PairTexts:
+    """Pairs of one kind, as texts.
+
+    Args:
+      anchors: n texts.
+      rows: int64 [n], the items that they belong to.
+      texts: str [items], what belongs to an anchor is that of its item.
+      weights: [n], how much each counts.
+    """
 
     anchors: list[str]
     rows: Rows
@@ -67,7 +82,7 @@ class _Column:
     weights: Floats
 
 
-def read_pairs(texts: ItemTexts, catalogue: Catalogue, tables_dir: str, config: Config) -> TextPairs:
+def read_pairs(texts: ItemTexts, catalogue: Catalogue, tables_dir: str, config: Config, *, pool: int) -> TextPairs:
     """Makes the pairs of a shop.
 
     Args:
@@ -75,6 +90,7 @@ def read_pairs(texts: ItemTexts, catalogue: Catalogue, tables_dir: str, config: 
       catalogue: the items.
       tables_dir: the tables, for what was typed and chosen before the validation window.
       config: of the shop.
+      pool: texts alike beside each pair, at most.
 
     Returns:
       The pairs, at most `adaptation.max_pairs`, drawn by the seed.
@@ -82,7 +98,7 @@ def read_pairs(texts: ItemTexts, catalogue: Catalogue, tables_dir: str, config: 
     adaptation = config.adaptation
     kinds = [_of_column(texts, name, adaptation.anchor) for name in adaptation.texts]
     if adaptation.clicks:
-        kinds.append(_of_clicks(texts, catalogue, tables_dir, config))
+        kinds.append(read_clicks(texts, catalogue, tables_dir, config))
     total = sum(len(kind.anchors) for kind in kinds)
     kept = np.random.default_rng(config.seed).permutation(total)[: adaptation.max_pairs]
     ends = np.cumsum([0, *(len(kind.anchors) for kind in kinds)])
@@ -91,7 +107,7 @@ def read_pairs(texts: ItemTexts, catalogue: Catalogue, tables_dir: str, config: 
     for kind, start, end in zip(kinds, ends[:-1], ends[1:], strict=True):
         places = np.sort(kept[(kept >= start) & (kept < end)] - start)
         if len(places):
-            parts.append(_numbered(kind, places, index, numbers, 10 * adaptation.hard_negatives))
+            parts.append(_numbered(kind, places, index, numbers, pool))
     if not parts:
         nothing, none = np.zeros(0, np.int64), np.zeros((0, 0), np.int64)
         return TextPairs(np.zeros(0, object), nothing, nothing, none, nothing, none, np.zeros(0, np.float32))
@@ -115,15 +131,16 @@ def held_out(pairs: TextPairs, share: float, seed: int) -> tuple[TextPairs, Text
     return pairs.take(np.flatnonzero(~measured)), pairs.take(np.flatnonzero(measured))
 
 
-def _of_column(texts: ItemTexts, name: str, anchor: str) -> _Column:
-    anchors, others = texts.column(anchor), _plain(texts.column(name))
-    rows = np.array([row for row, text in enumerate(anchors) if text.strip() and others[row]], np.int64)
-    return _Column([str(anchors[row]) for row in rows], rows, others, np.ones(len(rows), np.float32))
+def read_clicks(texts: ItemTexts, catalogue: Catalogue, tables_dir: str, config: Config) -> PairTexts:
+    """Pairs searches with the titles of what was chosen; the lower it stood, the more a choice says.
 
-
-def _of_clicks(texts: ItemTexts, catalogue: Catalogue, tables_dir: str, config: Config) -> _Column:
-    """Pairs searches with the titles of what was chosen; the lower it stood, the more a choice says."""
-    end, titles = learned_until(config, 0)["stopped_before"], _plain(texts.column("title"))
+    Args:
+      texts: of the catalogue's items.
+      catalogue: the items.
+      tables_dir: the tables; what comes before the validation window counts.
+      config: of the shop.
+    """
+    end, titles = learned_until(config, 0)["stopped_before"], plain(texts.column("title"))
     queries, rows, places = [], [], []
     for table in _choices(tables_dir, config.split.truth_events, end):
         found = catalogue.rows(np.array(table["item_id"].to_pylist(), object))
@@ -133,7 +150,18 @@ def _of_clicks(texts: ItemTexts, catalogue: Catalogue, tables_dir: str, config: 
         places.append(table["position"].to_numpy()[known])
     seen = (1.0 + np.nan_to_num(np.concatenate([*places, np.zeros(0)]), nan=0.0)) ** config.adaptation.position_power
     weights = np.clip(seen, 1.0, _FARTHEST).astype(np.float32)
-    return _Column(queries, np.concatenate([*rows, np.zeros(0, np.int64)]), titles, weights)
+    return PairTexts(queries, np.concatenate([*rows, np.zeros(0, np.int64)]), titles, weights)
+
+
+def plain(texts: Strings) -> Strings:
+    """Writes texts [n] with single spaces, category paths without their separators."""
+    return np.array([" ".join(text.replace(" > ", " ").split()) for text in texts], object)
+
+
+def _of_column(texts: ItemTexts, name: str, anchor: str) -> PairTexts:
+    anchors, others = texts.column(anchor), plain(texts.column(name))
+    rows = np.array([row for row, text in enumerate(anchors) if text.strip() and others[row]], np.int64)
+    return PairTexts([str(anchors[row]) for row in rows], rows, others, np.ones(len(rows), np.float32))
 
 
 def _choices(tables_dir: str, types: tuple[str, ...], end: int) -> Iterator[pa.Table]:
@@ -156,7 +184,7 @@ def _index(texts: ItemTexts) -> bm25s.BM25:
 
 
 def _numbered(
-    kind: _Column, places: Rows, index: bm25s.BM25, numbers: dict[str, int], pool: int
+    kind: PairTexts, places: Rows, index: bm25s.BM25, numbers: dict[str, int], pool: int
 ) -> tuple[Rows, Rows, Rows, Rows, Rows, Floats]:
     """Gives the texts of pairs their numbers, new ones the next, and finds their negatives."""
     anchors = [kind.anchors[place] for place in places]
@@ -171,7 +199,3 @@ def _numbered(
     second = np.array([number(kind.texts[row]) for row in rows], np.int64)
     flat = [number(kind.texts[row]) if row >= 0 else -1 for row in alike.ravel()]
     return first, second, np.array(flat, np.int64).reshape(alike.shape), rows, alike, kind.weights[places]
-
-
-def _plain(texts: Strings) -> Strings:
-    return np.array([" ".join(text.replace(" > ", " ").split()) for text in texts], object)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.config import Config, encoder_source
-from trainer.adaptation.learning import Learning, Tokenise
+from trainer.adaptation.learning import Learning, Teacher, Tokenise
 from trainer.adaptation.pairs import TextPairs, held_out, read_pairs
 from trainer.board import Board
 from trainer.catalogue import Catalogue
@@ -21,8 +21,11 @@ from trainer.encoders.bert import BertEncoder, merged_weights
 from trainer.encoders.cache import fingerprint
 from trainer.encoders.text import load_encoder
 from trainer.lexical.texts import read_item_texts
+from trainer.reranking.stage import learned_cross_encoder, pair_scores
 
 _LOG = logging.getLogger(__name__)
+
+_POOL = 10  # texts alike that each hard negative is drawn from
 
 Weights = dict[str, npt.NDArray[np.float32]]
 
@@ -49,7 +52,8 @@ def adapted_weights(
     if config.adaptation.mode == "none":
         return None
     texts = read_item_texts(tables_dir, list(catalogue.ids), config.search)
-    pairs = None if texts is None else read_pairs(texts, catalogue, tables_dir, config)
+    pool = _POOL * config.adaptation.hard_negatives
+    pairs = None if texts is None else read_pairs(texts, catalogue, tables_dir, config, pool=pool)
     if pairs is None or len(np.unique(pairs.items)) < 2:
         raise ValueError(
             f"adaptation: no two items have a text in '{config.adaptation.anchor}' and in one of "
@@ -57,12 +61,17 @@ def adapted_weights(
         )
     file = cache / f"adapted-{_digest(pairs, config)}.npz"
     if not file.exists():
-        _write(file, _learn(pairs, config, tokenise, board))
+        teacher = None
+        if config.adaptation.distil:
+            curves = board.with_name("cross_encoder")
+            network = learned_cross_encoder(config, catalogue, tables_dir, tokenise=tokenise, cache=cache, board=curves)
+            teacher = pair_scores(network, config.search.rerank.sequence_length)
+        _write(file, _learn(pairs, config, tokenise, board, teacher))
     with np.load(file) as stored:
         return file if stored.files else None
 
 
-def _learn(pairs: TextPairs, config: Config, tokenise: Tokenise, folder: Path) -> Weights:
+def _learn(pairs: TextPairs, config: Config, tokenise: Tokenise, folder: Path, teacher: Teacher | None) -> Weights:
     """Answers the weights of the best epoch; none where that is the encoder as it came."""
     adaptation, board = config.adaptation, Board(folder)
     learned, measured = held_out(pairs, adaptation.held_out_share, config.seed)
@@ -72,7 +81,7 @@ def _learn(pairs: TextPairs, config: Config, tokenise: Tokenise, folder: Path) -
         settings = {"mode": adaptation.mode, "lora_rank": adaptation.lora_rank}
         encoder = load_encoder(config.encoder.model_copy(update=settings), seed=config.seed)
         assert isinstance(encoder, BertEncoder)
-        learning = Learning(encoder, learned, measured, config, tokenise=tokenise)
+        learning = Learning(encoder, learned, measured, config, tokenise=tokenise, teacher=teacher)
         best, weights = learning.accuracy(), Weights()
         board.write_epoch(0, best.as_dict())
         for epoch in range(adaptation.epochs):
@@ -92,9 +101,9 @@ def _digest(pairs: TextPairs, config: Config) -> str:
     """Says all that the weights depend on."""
     digest = hashlib.sha256(config.adaptation.model_dump_json().encode())
     digest.update(fingerprint(encoder_source(config.encoder), seed=config.seed, of=config.encoder.weights).encode())
-    digest.update("\0".join(pairs.texts).encode())
-    for values in (pairs.anchors, pairs.positives, pairs.negatives, pairs.items, pairs.weights):
-        digest.update(np.ascontiguousarray(values).tobytes())
+    digest.update(pairs.digest().encode())
+    if config.adaptation.distil:
+        digest.update(config.search.rerank.model_dump_json().encode())
     return digest.hexdigest()[:32]
 
 

@@ -80,6 +80,11 @@ class WordSearch(tf.Module):
         known = tf.ragged.boolean_mask(read, kept)
         return Query(queries, known, tf.ragged.boolean_mask(typed.with_flat_values(stems), kept))
 
+    @property
+    def size(self) -> int:
+        """How many texts words are looked up in."""
+        return len(self._documents)
+
     def document_scores(self, query: Query) -> list[tf.Tensor]:
         """Answers BM25 of each text, float32 [batch, items] each."""
         return [each.scores(query.stems) for each in self._documents]
@@ -93,7 +98,7 @@ class WordSearch(tf.Module):
         """
         documents = self.document_scores(query)
         named = self._exact.found(shortened(typed)) | self._phrases.found(query.stems, documents[0])
-        by_words = sum(_of_best(scores) for scores in documents) / len(documents)
+        by_words = tuple(_of_best(scores) for scores in documents)
         says = (query.stems.row_lengths() > 0) | tf.reduce_any(named, axis=1)
         return Found(by_words, named, says)
 
