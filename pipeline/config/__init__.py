@@ -28,8 +28,8 @@ from pipeline.config.tracking import TrackingConfig
 from pipeline.config.tuner import TunerConfig
 
 __all__ = [
-    "CandidatesConfig",
     "BeamConfig",
+    "CandidatesConfig",
     "CleaningRule",
     "Config",
     "ConfigError",
