@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("pipeline.commands.simulate", "Write the tables of a simulated shop."),
     "validate": ("pipeline.commands.validate", "Read and clean a shop's tables and report every dropped row."),
     "run": ("pipeline.commands.run", "Run the pipeline: from tables to a pushed model."),
+    "worker": ("pipeline.commands.worker", "Train along with a run of several machines."),
     "index": ("pipeline.commands.index", "Add new items to a pushed model without training it again."),
     "evaluate": ("pipeline.commands.evaluate", "Measure the pushed model against its rivals and the model before it."),
     "serve": ("serving.commands.serve", "Serve a pushed model over gRPC and REST."),

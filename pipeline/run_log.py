@@ -14,7 +14,7 @@ from typing import IO, TextIO, cast
 
 # These say every node's whole protocol buffer, or say everything twice.
 _CHATTY = ("absl", "tensorflow", "apache_beam")
-_FORMAT = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
+FORMAT = "%(asctime)s %(levelname).1s %(name)s: %(message)s"
 
 
 @contextlib.contextmanager
@@ -74,7 +74,7 @@ def _logging_to(log: IO[str]) -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     handler = logging.StreamHandler(log)
-    handler.setFormatter(logging.Formatter(_FORMAT))
+    handler.setFormatter(logging.Formatter(FORMAT))
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
     chatty = {name: logging.getLogger(name).level for name in _CHATTY}

@@ -23,12 +23,12 @@ class BatchPlan:
 
     Args:
       examples: what to learn from.
-      batch_size: examples a step; fewer only where there are fewer examples.
+      batch_size: examples of a replica in a step; fewer only where there are fewer examples.
       items: size of the catalogue.
       seed: of the shuffling.
       features: names of the query tower's features in the examples.
       encodes: whether the text encoder runs in the step, and so needs the texts to encode.
-      replicas: devices that take a batch each in every step; an epoch has whole steps only.
+      replicas: devices, of all workers, that take a batch each in every step; an epoch has whole steps only.
     """
 
     examples: EventExamples
@@ -44,26 +44,35 @@ class BatchPlan:
         """Steps of an epoch; what does not fill a batch is left for another epoch's order."""
         return max(1, len(self.examples) // (self.batch_size * self.replicas))
 
-    def dataset(self, epoch: int) -> tf.data.Dataset:
+    def dataset(self, epoch: int, worker: int = 0, workers: int = 1) -> tf.data.Dataset:
         """Returns the batches of one epoch, as `numpy_batches`, for a training step."""
         probe = next(self.numpy_batches(epoch))
         signature = {
             name: tf.TensorSpec([None, *values.shape[1:]], tf.as_dtype(values.dtype)) for name, values in probe.items()
         }
-        batches = tf.data.Dataset.from_generator(lambda: self.numpy_batches(epoch), output_signature=signature)
-        count = self.steps * self.replicas
+        batches = tf.data.Dataset.from_generator(
+            lambda: self.numpy_batches(epoch, worker, workers), output_signature=signature
+        )
+        count = self.steps * self.replicas // workers
         return batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(_PREFETCHED)
 
-    def numpy_batches(self, epoch: int) -> Iterator[Columns]:
+    def numpy_batches(self, epoch: int, worker: int = 0, workers: int = 1) -> Iterator[Columns]:
         """Yields the batches of one epoch.
 
         Each holds the examples' columns, but items by their place in `distinct_rows` [u]: rows of the catalogue
         plus 1, each once, the first and what fills up to a multiple being 0, which is padding.
+
+        Args:
+          epoch: from 0.
+          worker: yield the batches of this worker's replicas only; it reads no others.
+          workers: that share each step's replicas evenly.
         """
         order = np.random.default_rng((self.seed, epoch)).permutation(len(self.examples))
-        size = min(self.batch_size, len(order) // self.replicas)
-        for start in range(0, self.steps * self.replicas * size, size):
-            yield self._batch(self.examples.take(order[start : start + size]))
+        size, held = min(self.batch_size, len(order) // self.replicas), self.replicas // workers
+        for step in range(self.steps):
+            first = step * self.replicas + worker * held
+            for start in range(first * size, (first + held) * size, size):
+                yield self._batch(self.examples.take(order[start : start + size]))
 
     def _batch(self, columns: Columns) -> Columns:
         history, items = columns[HISTORY_ROWS], columns[ITEM_ROW]

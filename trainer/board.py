@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ HISTOGRAM_VALUES = 50_000
 
 
 class Board:
-    """Writes one training's curves.
+    """Writes one training's curves; until the first there is no file.
 
     Args:
       folder: of this training; TensorBoard names the run after it.
@@ -31,8 +32,11 @@ class Board:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._writer = tf.summary.create_file_writer(str(folder))
         self._tracker: Tracker | None = None
+
+    @functools.cached_property
+    def _writer(self) -> Any:
+        return tf.summary.create_file_writer(str(self._folder))
 
     def write_config(self, config: Config) -> None:
         """Writes the configuration as text, one key a line, and starts to track the training if it says so.

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from pipeline.config import Config
 from trainer.catalogue import Catalogue, read_catalogue
+from trainer.cluster import Workers
 from trainer.export import Learned, export_model
 from trainer.heads.head import LearnedHead
 from trainer.inputs import EventExamples, read_examples
@@ -43,6 +44,7 @@ class TrainingJob:
       sizes: number of values of each feature that is an index.
       checkpoints: folder of these very inputs.
       fn_args: TFX's arguments.
+      cluster: the workers that train together.
       encoder_weights: file of the adapted encoder's; None without adaptation.
     """
 
@@ -54,16 +56,25 @@ class TrainingJob:
     sizes: dict[str, int]
     checkpoints: Path
     fn_args: Any
+    cluster: Workers
     encoder_weights: Path | None = None
 
     def train(self, name: str, epochs: int | None = None, before: int | None = None) -> TrainedModel:
-        """Trains towers.
+        """Trains towers, with all other workers if there are any.
 
         Args:
           name: of the training.
           epochs: how long; None trains on what is before the validation window and stops by that.
           before: with `epochs`, learn only from events before this moment, seconds since 1970 UTC.
         """
+        self.cluster.say(name=name, epochs=epochs, before=before)
+        return self._phase(name, epochs, before).run()
+
+    def follow(self, name: str, epochs: int | None, before: int | None) -> None:
+        """Takes part in what `train` does on the chief of several workers, and keeps nothing."""
+        self._phase(name, epochs, before).follow()
+
+    def _phase(self, name: str, epochs: int | None, before: int | None) -> Phase:
         training = self.config.training
         examples = self.examples.training_split() if epochs is None else self.examples
         examples = examples if before is None else examples.before(before)
@@ -79,7 +90,8 @@ class TrainingJob:
             checkpoints=self.checkpoints,
             board=Path(self.fn_args.model_run_dir),
             encoder_weights=self.encoder_weights,
-        ).run()
+            cluster=self.cluster,
+        )
 
     def export(
         self,
@@ -120,13 +132,14 @@ def scratch_columns(cache: Path) -> Iterator[Path]:
         yield Path(scratch)
 
 
-def read_job(fn_args: Any, config: Config, scratch: Path) -> TrainingJob:
+def read_job(fn_args: Any, config: Config, scratch: Path, cluster: Workers) -> TrainingJob:
     """Reads what the steps before have made.
 
     Args:
       fn_args: TFX's arguments, as `trainer.run.run_fn` gets them.
       config: of the shop.
       scratch: folder for examples that do not fit in memory; it must outlive the job.
+      cluster: the workers that train together.
     """
     custom = fn_args.custom_config
     catalogue = read_catalogue(_files([f"{custom['item_examples']}/Split-train/*"]), config)
@@ -145,11 +158,12 @@ def read_job(fn_args: Any, config: Config, scratch: Path) -> TrainingJob:
         sizes=feature_sizes(fn_args.transform_output, custom["item_transform_graph"], config),
         checkpoints=Path(custom["checkpoints"]) / content.hexdigest()[:32],
         fn_args=fn_args,
-        encoder_weights=_adapted(config, catalogue, fn_args),
+        cluster=cluster,
+        encoder_weights=_adapted(config, catalogue, fn_args, cluster),
     )
 
 
-def _adapted(config: Config, catalogue: Catalogue, fn_args: Any) -> Path | None:
+def _adapted(config: Config, catalogue: Catalogue, fn_args: Any, cluster: Workers) -> Path | None:
     if config.adaptation.mode == "none":
         return None
     # It imports KerasNLP, which other shops need not wait for.
@@ -158,9 +172,10 @@ def _adapted(config: Config, catalogue: Catalogue, fn_args: Any) -> Path | None:
     custom = fn_args.custom_config
     board = Path(fn_args.model_run_dir or custom["board"]) / "adaptation"
     tokenise = QueryTokens(fn_args.transform_output, config)
-    return adapted_weights(
-        config, catalogue, custom["tables"], tokenise=tokenise, cache=Path(custom["cache"]), board=board
-    )
+    with cluster.chief_first():
+        return adapted_weights(
+            config, catalogue, custom["tables"], tokenise=tokenise, cache=Path(custom["cache"]), board=board
+        )
 
 
 def _files(patterns: Sequence[str]) -> list[str]:

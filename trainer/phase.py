@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
@@ -17,7 +18,8 @@ from trainer.batches import BatchPlan
 from trainer.board import Board
 from trainer.catalogue import Catalogue
 from trainer.checkpoints import Checkpoint, Progress
-from trainer.device import choose_strategy, deterministic_ops, precision, precision_policy
+from trainer.cluster import Workers
+from trainer.device import deterministic_ops, precision, precision_policy
 from trainer.encoders.text import TextEncoder, load_encoder
 from trainer.fitting import Fit
 from trainer.inputs import EventExamples, query_feature_names
@@ -48,6 +50,7 @@ class Phase:
       checkpoints: folder of this and only this training's inputs.
       board: folder of curves.
       encoder_weights: file of an adapted encoder's; None takes those that the configuration names.
+      cluster: the workers that train together.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Phase:
     checkpoints: Path
     board: Path
     encoder_weights: Path | None = None
+    cluster: Workers = field(default_factory=Workers)
 
     def run(self) -> TrainedModel:
         """Trains, from where the checkpoint stands.
@@ -73,24 +77,35 @@ class Phase:
                 "there is no training example before the window: check training.event_weights and split.test_start "
                 "against the event types and dates in the events table"
             )
+        with self._made() as (fit, item_texts):
+            fit.board.write_config(self.config)
+            progress, item_vectors = fit.run()
+        fit.board.write_items(item_vectors, self.catalogue, self._counts())
+        fit.board.close()
+        return TrainedModel(fit.model, item_vectors, item_texts, progress)
+
+    def follow(self) -> None:
+        """Takes part in a training that the chief of several workers runs."""
+        with self._made() as (fit, _):
+            fit.follow()
+
+    @contextlib.contextmanager
+    def _made(self) -> Iterator[tuple[Fit, Vectors | None]]:
+        """Makes what is fitted, and the items' text vectors from before; ops inside are as deterministic as asked."""
         training = self.config.training
         if training.xla and training.deterministic:
             _LOG.warning("training.xla: compiled steps use fast ops; on a GPU the same seed may give another model")
         # Keras compiles no step while ops have to be deterministic.
         with deterministic_ops(training.deterministic and not training.xla):
             keras.utils.set_random_seed(self.config.seed)
-            strategy = choose_strategy()
+            strategy = self.cluster.strategy
             texts = self._texts(strategy)
             vectors = _EncodedTexts(None, None) if texts is None else self._encode(texts)
             # Again: whether texts were in the cache must make no difference to how the towers start.
             keras.utils.set_random_seed(self.config.seed)
             with strategy.scope(), precision(self._policy):
                 fit = self._prepare(texts, vectors)
-            fit.board.write_config(self.config)
-            progress, item_vectors = fit.run()
-        fit.board.write_items(item_vectors, self.catalogue, self._counts())
-        fit.board.close()
-        return TrainedModel(fit.model, item_vectors, vectors.items, progress)
+            yield fit, vectors.items
 
     def _texts(self, strategy: tf.distribute.Strategy) -> TextVectors | None:
         if not self.config.features.query and not self.config.features.item.text:
@@ -108,10 +123,12 @@ class Phase:
 
     def _encode(self, texts: TextVectors) -> _EncodedTexts:
         items, queries = self.catalogue.texts, self.examples.query_texts
-        return _EncodedTexts(
-            items=None if items is None else texts.encode(items),
-            queries=texts.encode(queries) if self.config.features.query else None,
-        )
+        # What a frozen encoder has computed the others find in the cache.
+        with contextlib.nullcontext() if self._encodes else self.cluster.chief_first():
+            return _EncodedTexts(
+                items=None if items is None else texts.encode(items),
+                queries=texts.encode(queries) if self.config.features.query else None,
+            )
 
     def _prepare(self, texts: TextVectors | None, vectors: _EncodedTexts) -> Fit:
         training = self.config.training
@@ -131,7 +148,9 @@ class Phase:
         model({name: tf.constant(values) for name, values in next(plan.numpy_batches(0)).items()})
         encoder_variables = [] if encoder is None else encoder.trainable_variables
         steps = plan.steps * training.epochs
-        model.compile(optimizer=make_optimizer(training, steps, encoder_variables), jit_compile=training.xla)
+        # XLA compiles no exchange between replicas.
+        xla = training.xla and plan.replicas == 1
+        model.compile(optimizer=make_optimizer(training, steps, encoder_variables), jit_compile=xla)
         model.optimizer.build(model.trainable_variables)
         cases, metric = self.cases, self.config.gate.metric
         return Fit(
@@ -147,13 +166,14 @@ class Phase:
             checkpoint=Checkpoint(self.checkpoints / self.name),
             board=Board(self.board / self.name),
             name=self.name,
+            cluster=self.cluster,
         )
 
     def _plan(self, encoder: TextEncoder | None) -> BatchPlan:
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         return BatchPlan(
             examples=self.examples,
-            batch_size=max(2, self.config.training.batch_size // replicas),
+            batch_size=max(1, self.config.training.batch_size // replicas),
             items=len(self.catalogue),
             seed=self.config.seed,
             features=query_feature_names(self.config),

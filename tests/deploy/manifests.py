@@ -20,6 +20,7 @@ _GROUPS = {
     "v1": "V1",
     "apps/v1": "V1",
     "autoscaling/v2": "V2",
+    "batch/v1": "V1",
     "networking.k8s.io/v1": "V1",
     "policy/v1": "V1",
     "serving.kserve.io/v1alpha1": "V1alpha1",
@@ -43,7 +44,7 @@ def build(name: str) -> tuple[dict[str, Any], ...]:
 def pods(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields the name and the pod's specification of everything in a set that runs containers."""
     for found in build(name):
-        if found["kind"] == "Deployment":
+        if found["kind"] in {"Deployment", "Job"}:
             yield found["metadata"]["name"], found["spec"]["template"]["spec"]
         elif found["kind"] == "ClusterServingRuntime":
             yield found["metadata"]["name"], found["spec"]

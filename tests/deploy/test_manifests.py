@@ -35,7 +35,9 @@ def _definitions(folder: Path) -> referencing.Registry:
 
 
 def test_there_are_sets_and_overlays() -> None:
-    assert {"tensorflow-serving", "embedded-server", "tensorboard", "kserve", "monitor", "storage"} <= set(SETS)
+    assert {"tensorflow-serving", "embedded-server", "tensorboard", "kserve", "monitor", "storage", "training"} <= set(
+        SETS
+    )
     assert set(OVERLAYS) == {"production-stock", "production-embedded"}
 
 
@@ -47,7 +49,7 @@ def test_every_object_loads_into_its_typed_model(name: str) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_object_obeys_the_published_schema(version: str) -> None:
-    for name in (*OVERLAYS, "kserve"):
+    for name in (*OVERLAYS, "kserve", "training"):
         for document in build(name):
             validator = _validator(version, document)
             if validator is None:
@@ -128,3 +130,24 @@ def test_images_have_a_version(name: str) -> None:
     images = [container["image"] for _, pod in pods(name) for container in pod["containers"]]
     assert images
     assert all(":" in image.rpartition("/")[2] and not image.endswith(":latest") for image in images), images
+
+
+def test_workers_find_each_other_by_the_names_that_the_job_gives_them() -> None:
+    by_kind = {found["kind"]: found for found in build("training")}
+    job, service = by_kind["Job"]["spec"], by_kind["Service"]
+    ((_, pod),) = pods("training")
+    (container,) = pod["containers"]
+    assert job["completionMode"] == "Indexed"
+    assert job["parallelism"] == job["completions"]
+    assert pod["subdomain"] == service["metadata"]["name"]
+    assert service["spec"]["selector"].items() <= job["template"]["metadata"]["labels"].items()
+    names = [variable["name"] for variable in container["env"]]
+    assert names.index("WORKER") < names.index("TF_CONFIG")  # Kubernetes fills in what stands before
+    told = next(variable["value"] for variable in container["env"] if variable["name"] == "TF_CONFIG")
+    (port,) = [port["containerPort"] for port in container["ports"]]
+    host = by_kind["Job"]["metadata"]["name"]
+    for index in range(job["completions"]):
+        read = json.loads(told.replace("$(WORKER)", str(index)))
+        assert read["task"] == {"type": "worker", "index": index}
+        assert read["cluster"]["worker"][index] == f"{host}-{index}.{pod['subdomain']}:{port}"
+    assert len(read["cluster"]["worker"]) == job["completions"]

@@ -18,7 +18,8 @@ def _breaches(pod: dict[str, Any]) -> list[str]:
         found += _loose_rights({**shared, **container.get("securityContext", {})})
         resources = container.get("resources", {})
         found += [kind for kind in ("requests", "limits") if not {"cpu", "memory"} <= set(resources.get(kind, {}))]
-        found += [probe for probe in PROBES if probe not in container]
+        ends = pod.get("restartPolicy", "Always") != "Always"
+        found += [probe for probe in PROBES if probe not in container and not ends]
     return found
 
 

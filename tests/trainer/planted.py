@@ -1,8 +1,11 @@
 """A tiny shop with planted effects, as the arrays that the trainer works on."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +14,7 @@ from pipeline.config import Config, parse_config
 from trainer.catalogue import Catalogue
 from trainer.inputs import EventExamples
 from trainer.phase import Phase
+from trainer.towers import item, query
 from trainer.validation_cases import ValidationCases
 
 TASTES, ITEMS, HISTORY, SEASONS = 16, 160, 4, 2
@@ -136,6 +140,14 @@ def _events(count: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
         "context_season": season.astype(np.int32),
     }
     return columns, labels
+
+
+@contextlib.contextmanager
+def without_draws() -> Iterator[None]:
+    """Inside, towers leave nothing out at random: they draw for the rows of a device, whatever examples these are."""
+    shares = ("HISTORY_DROPOUT", "CONTEXT_DROPOUT", "QUERY_DROPOUT", "USER_DROPOUT")
+    with mock.patch.multiple(query, **dict.fromkeys(shares, 0.0)), mock.patch.object(item, "_NEW_SHARE", 0.0):
+        yield
 
 
 def planted_phase(shop: PlantedShop, config: Config, folder: Path, **changes: Any) -> Phase:

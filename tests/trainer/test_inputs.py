@@ -1,5 +1,6 @@
 """Examples and items as the pipeline writes them become columns and batches."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +213,19 @@ def test_the_data_of_an_epoch_is_a_function_of_seed_and_epoch() -> None:
     assert order(1, 0) == order(1, 0)
     assert order(1, 0) != order(1, 1)
     assert order(1, 0) != order(2, 0)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_workers_read_the_parts_of_one_batch(workers: int) -> None:
+    whole = [batch["hour"] for batch in plan(100, 16, encodes=False).numpy_batches(epoch=2)]
+    parted = replace(plan(100, 4, encodes=False), replicas=4)
+    assert parted.steps == len(whole) == 6
+    own = [[batch["hour"] for batch in parted.numpy_batches(2, worker, workers)] for worker in range(workers)]
+    held = 4 // workers
+    for step, batch in enumerate(whole):
+        parts = [part for parts in own for part in parts[step * held : (step + 1) * held]]
+        assert np.array_equal(np.concatenate(parts), batch)
+    assert len(parted.dataset(2, workers - 1, workers)) == 6 * held
 
 
 def test_few_examples_are_one_batch_and_datasets_hold_the_same() -> None:

@@ -42,6 +42,8 @@ class TwoTower(keras.Model):
       text_matrix: [width, dim] where the text projection starts; None without an encoder.
     """
 
+    train_function: Any
+
     def __init__(
         self,
         config: Config,
@@ -156,7 +158,7 @@ class TwoTower(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> tf.Tensor:
-        """Computes the retrieval loss of a batch plus the penalties on weights."""
+        """Computes the retrieval loss of a batch plus the penalties on weights; replicas' parts add up to it."""
         del y, sample_weight, training
         queries, items = y_pred
         rows = tf.gather(x[DISTINCT_ROWS], x[ITEM_PLACES])
@@ -168,8 +170,24 @@ class TwoTower(keras.Model):
             sampling_probabilities=probabilities,
             weights=x[WEIGHT],
         )
-        loss += tf.add_n([tf.cast(penalty, tf.float32) for penalty in self.losses]) if self.losses else 0.0
-        return loss / tf.distribute.get_strategy().num_replicas_in_sync
+        penalties = tf.add_n([tf.cast(penalty, tf.float32) for penalty in self.losses]) if self.losses else 0.0
+        return loss + penalties / tf.distribute.get_strategy().num_replicas_in_sync
+
+    def make_train_function(self, force: bool = False) -> None:
+        """Makes the step; that of Keras 3.15 averages a scalar along an axis between workers, and so fails."""
+        if self.train_function is not None and not force:
+            return
+        step = tf.function(self.train_step, autograph=False, jit_compile=True) if self.jit_compile else self.train_step
+
+        @tf.function(autograph=False, reduce_retracing=True)
+        def train(batches: Any) -> dict[str, tf.Tensor]:
+            self.distribute_strategy.run(step, args=(batches.get_next(),))
+            return {}
+
+        self.train_function = train
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Leaves out what Keras does before it fits: all is built, and its mean of workers' batches fails."""
 
     def _training_tables(self) -> TrainingTables:
         if self._tables is None:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from trainer import tfrs_adapter
+from trainer.tasks.global_batch import own_rows_first
 
 
 class RetrievalTask:
@@ -14,6 +15,7 @@ class RetrievalTask:
 
     Every item of a batch is a negative for all its other rows. Popular items are negatives more often than
     rare ones: the logQ correction takes that back. Where an item is in the batch twice it is not its own negative.
+    Where several replicas learn together, the batch is that of all of them: many make the loss that one would.
     """
 
     def __init__(self, temperature: float, hard_negatives: int | None = None) -> None:
@@ -34,7 +36,7 @@ class RetrievalTask:
         sampling_probabilities: tf.Tensor | None,
         weights: tf.Tensor,
     ) -> tf.Tensor:
-        """Computes the loss of one batch.
+        """Computes the loss of one batch, or this replica's part of it: the parts add up to the loss.
 
         Args:
           queries: [batch, dim].
@@ -45,18 +47,22 @@ class RetrievalTask:
           weights: [batch], at least one of them more than 0.
 
         Returns:
-          The weighted mean of the loss, a scalar of float32.
+          The weighted sum of the loss over these rows by the weight of all rows, a scalar of float32.
         """
-        weights = tf.cast(weights, tf.float32)
-        probabilities = None if sampling_probabilities is None else tf.cast(sampling_probabilities, tf.float32)
+        if sampling_probabilities is None:
+            sampling_probabilities = tf.ones_like(weights)
+        # Numbers of items are exact in float32 up to 16 million.
+        columns = [tf.cast(column, tf.float32) for column in (item_rows, weights, sampling_probabilities)]
+        whole = own_rows_first(tf.concat([tf.cast(items, tf.float32), tf.stack(columns, axis=1)], axis=1))
+        all_rows, all_weights, all_probabilities = tf.unstack(whole[:, -3:], axis=1)
         losses = self._loss(
             queries=tf.cast(queries, tf.float32),
-            candidates=tf.cast(items, tf.float32),
-            candidate_ids=item_rows,
-            sampling_probabilities=probabilities,
-            sample_weights=weights,
+            candidates=whole[:, :-3],
+            candidate_ids=all_rows,
+            sampling_probabilities=all_probabilities,
+            sample_weights=columns[1],
         )
-        return tf.reduce_sum(losses) / tf.reduce_sum(weights)
+        return tf.reduce_sum(losses) / tf.reduce_sum(all_weights)
 
 
 def sampling_probabilities(counts: npt.ArrayLike) -> npt.NDArray[np.float32]:

@@ -14,6 +14,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from tfx.components.tuner.component import TunerFnResult
 
 from pipeline.config import Config, parse_config
+from trainer.cluster import Workers
 from trainer.job import TrainingJob, read_job
 from trainer.tuning import board, settings
 from trainer.tuning.space import DefaultFirstOracle
@@ -42,7 +43,8 @@ def tuner_fn(fn_args: Any) -> TunerFnResult:
     # Two fields that TFX fills for its Trainer only. Curves of trials go to their own board.
     fn_args.transform_output = fn_args.transform_graph_path
     fn_args.model_run_dir = str(working / "curves")
-    return TunerFnResult(tuner=TowerTuner(read_job(fn_args, config, scratch), Path(custom["board"])), fit_kwargs={})
+    job = read_job(fn_args, config, scratch, Workers())
+    return TunerFnResult(tuner=TowerTuner(job, Path(custom["board"])), fit_kwargs={})
 
 
 class TowerTuner(BaseTuner):
