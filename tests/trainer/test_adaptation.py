@@ -1,6 +1,8 @@
 """The encoder learns a shop's own language from pairs of its texts: what may learn does, and held-out pairs show it."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -140,39 +142,36 @@ def test_what_may_learn_learns_and_held_out_pairs_are_told_apart_better(
     assert adapted(tf.constant([[101, 2417, 102]])).shape == (1, 384)
 
 
-def margins(encoder: object, pairs: TextPairs) -> np.ndarray:
-    """By how much the encoder likes the right texts of pairs more than their first hard negatives."""
-    texts = [
-        tokenise(pairs.texts[places].tolist()) for places in (pairs.anchors, pairs.positives, pairs.negatives[:, 0])
-    ]
-    anchors, right, wrong = (encoder(tf.constant(each)).numpy() for each in texts)
-    return (anchors * (right - wrong)).sum(axis=1) / 0.05
+def margins(score: Callable[[np.ndarray, np.ndarray], tf.Tensor], pairs: TextPairs) -> np.ndarray:
+    """By how much the right texts of pairs are liked more than their first hard negatives."""
+    texts = (tokenise(pairs.texts[each].tolist()) for each in (pairs.anchors, pairs.positives, pairs.negatives[:, 0]))
+    anchors, right, wrong = texts
+    return (score(anchors, right) - score(anchors, wrong)).numpy()
+
+
+def likes_zeros(_anchors: np.ndarray, texts: np.ndarray) -> tf.Tensor:
+    """A teacher that likes whatever says "0"."""
+    zero = tokenise(["0"])[0, 1]
+    return 4.0 * tf.cast((texts == zero).any(axis=1), tf.float32)
 
 
 @needs_minilm
 @pytest.mark.slow
 def test_the_encoder_learns_the_margins_of_its_teacher(tables: Path, catalogue: Catalogue) -> None:
-    config = config_of("lora", distil=1.0, clicks=False, epochs=2)
+    config = config_of("lora", distil=1.0, clicks=False, epochs=5)
     learned, measured = held_out(pairs_of(tables, catalogue, config), 0.25, config.seed)
-    found = {}
-    for name, margin in (("none", None), ("contrary", -4.0)):
-        asked = []
-
-        def teacher(
-            first: np.ndarray, second: np.ndarray, margin: float | None = margin, asked: list = asked
-        ) -> tf.Tensor:
-            # Right texts are asked of first, then the wrong ones.
-            asked.append(len(first))
-            return tf.fill([len(first)], margin if len(asked) % 2 else 0.0)
-
+    taught, agreed = margins(likes_zeros, measured), {}
+    for teacher in (None, likes_zeros):
         encoder = load_encoder(config.encoder.model_copy(update={"mode": "lora"}))
-        given = {"tokenise": tokenise, "teacher": None if margin is None else teacher}
-        learning = Learning(encoder, learned, measured, config, **given)
-        for epoch in range(2):
+        learning = Learning(encoder, learned, measured, config, tokenise=tokenise, teacher=teacher)
+        for epoch in range(5):
             learning.train(epoch)
-        found[name] = margins(encoder, measured)
-    taught, free = (np.square(found[name] - -4.0).mean() for name in ("contrary", "none"))
-    assert taught < 0.7 * free, (taught, free)
+
+        def score(anchors: np.ndarray, texts: np.ndarray, encoder: Any = encoder) -> tf.Tensor:
+            return tf.reduce_sum(encoder(anchors) * encoder(texts), axis=1) / config.adaptation.temperature
+
+        agreed[teacher] = np.corrcoef(margins(score, measured), taught)[0, 1]
+    assert agreed[likes_zeros] > agreed[None] + 0.2, agreed
 
 
 @needs_minilm
