@@ -16,6 +16,7 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 
 from pipeline.config import Config, ConfigError, parse_config
 from trainer.checkpoints import Checkpoint
+from trainer.cluster import Workers
 from trainer.job import TrainingJob
 from trainer.tuning import settings
 from trainer.tuning.search import TowerTuner
@@ -40,6 +41,7 @@ def _job(shop: PlantedShop, config: Config, folder: Path) -> TrainingJob:
         sizes=SIZES,
         checkpoints=folder / "checkpoints" / "these",
         fn_args=arguments,
+        cluster=Workers(),
     )
 
 
