@@ -48,12 +48,21 @@ def make_schedule(training: TrainingConfig, steps: int) -> keras.optimizers.sche
       training: rate and share.
       steps: of the whole training, were it not stopped early.
     """
-    warmup_steps = round(training.warmup_share * steps)
-    if warmup_steps == 0:
+    if round(training.warmup_share * steps) == 0:
         return keras.optimizers.schedules.CosineDecay(training.learning_rate, max(steps, 1))
-    return keras.optimizers.schedules.CosineDecay(
-        0.0, max(steps - warmup_steps, 1), warmup_target=training.learning_rate, warmup_steps=warmup_steps
-    )
+    return warmed_cosine(training.learning_rate, steps, training.warmup_share)
+
+
+def warmed_cosine(rate: float, steps: int, share: float) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Makes a schedule that rises to `rate` over a share of the steps, at least one, then falls as half a cosine to 0.
+
+    Args:
+      rate: the highest.
+      steps: of the whole training.
+      share: of the steps that rise, 0 to 1.
+    """
+    warmup = max(1, round(share * steps))
+    return keras.optimizers.schedules.CosineDecay(0.0, max(1, steps - warmup), warmup_target=rate, warmup_steps=warmup)
 
 
 def make_optimizer(training: TrainingConfig, steps: int, encoder_variables: Sequence[tf.Variable]) -> TwoPaceAdam:

@@ -14,6 +14,7 @@ from pipeline.config import Config
 from trainer.adaptation.pairs import TextPairs
 from trainer.encoders.batching import BatchEncoder, trim_padding
 from trainer.encoders.bert import BertEncoder
+from trainer.optimizer import warmed_cosine
 from trainer.tasks.candidates import margin_loss
 from trainer.tasks.contrastive import contrastive_loss
 
@@ -77,7 +78,8 @@ class Learning:
         self._whole = tokenise(pairs.texts.tolist())
         self._tokens = _cut(self._whole, self._config.sequence_length)
         self._steps = max(1, len(pairs) // self._config.batch_size)
-        self._optimizer = keras.optimizers.AdamW(self._schedule(), weight_decay=0.01)
+        rates = warmed_cosine(self._config.highest_rate, self._steps * self._config.epochs, _WARMUP_SHARE)
+        self._optimizer = keras.optimizers.AdamW(rates, weight_decay=0.01)
         self._optimizer.build(encoder.trainable_variables)
         width = tf.TensorSpec([None, None], tf.int32)
         flags, weights = tf.TensorSpec([None, None], tf.bool), tf.TensorSpec([None], tf.float32)
@@ -147,13 +149,6 @@ class Learning:
         variables = self._encoder.trainable_variables
         self._optimizer.apply(tape.gradient(loss, [variable.value for variable in variables]), variables)
         return loss
-
-    def _schedule(self) -> keras.optimizers.schedules.LearningRateSchedule:
-        steps, rate = self._steps * self._config.epochs, self._config.highest_rate
-        warmup = max(1, round(_WARMUP_SHARE * steps))
-        return keras.optimizers.schedules.CosineDecay(
-            0.0, max(1, steps - warmup), warmup_target=rate, warmup_steps=warmup
-        )
 
 
 def foreign(pairs: TextPairs, texts: Rows, items: Rows) -> npt.NDArray[np.bool_]:

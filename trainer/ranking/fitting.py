@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline.config import RankingConfig
+from trainer.optimizer import warmed_cosine
 from trainer.ranking.lists import FEATURES, LABELS, LISTS, CandidateLists
 from trainer.ranking.network import RankingNetwork
 
@@ -40,7 +41,9 @@ def fit_network(lists: CandidateLists, config: RankingConfig, seed: int) -> Rank
     network(tf.constant(lists.features[:1]))
     steps = config.epochs * -(-count // config.batch_requests)
     optimizer = keras.optimizers.AdamW(
-        _schedule(config.learning_rate, steps), weight_decay=config.weight_decay, global_clipnorm=_CLIP
+        warmed_cosine(config.learning_rate, steps, _WARMUP_SHARE),
+        weight_decay=config.weight_decay,
+        global_clipnorm=_CLIP,
     )
     optimizer.build(network.trainable_variables)
     step = _step(network, optimizer, lists.features.shape[1])
@@ -100,8 +103,3 @@ def _step(
         return loss
 
     return step
-
-
-def _schedule(rate: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
-    warmup = max(1, round(_WARMUP_SHARE * steps))
-    return keras.optimizers.schedules.CosineDecay(0.0, max(1, steps - warmup), warmup_target=rate, warmup_steps=warmup)

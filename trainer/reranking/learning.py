@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from pipeline.config import RerankConfig
 from trainer.adaptation.pairs import TextPairs
+from trainer.optimizer import warmed_cosine
 from trainer.reranking.cross_encoder import CrossEncoder
 from trainer.reranking.pairing import paired
 from trainer.tasks.candidates import candidate_loss
@@ -46,7 +47,8 @@ class CrossLearning:
         self._network, self._pairs, self._tokens, self._config, self._seed = network, pairs, tokens, config, seed
         self._measured = measured.take(np.arange(min(len(measured), _MEASURED)))
         self._steps = max(1, len(pairs) // config.batch_size)
-        self._optimizer = keras.optimizers.AdamW(self._schedule(), weight_decay=0.01)
+        rates = warmed_cosine(self._config.learning_rate, self._steps * self._config.epochs, _WARMUP_SHARE)
+        self._optimizer = keras.optimizers.AdamW(rates, weight_decay=0.01)
         self._optimizer.build(self._variables)
         texts, flags = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.bool)
         self._step = tf.function(self._learn, input_signature=[texts, texts, flags, tf.TensorSpec([None], tf.float32)])
@@ -95,13 +97,6 @@ class CrossLearning:
     @property
     def _variables(self) -> list[keras.Variable]:
         return [*self._network.network.trainable_variables, *self._network.head.trainable_variables]
-
-    def _schedule(self) -> keras.optimizers.schedules.LearningRateSchedule:
-        steps, rate = self._steps * self._config.epochs, self._config.learning_rate
-        warmup = max(1, round(_WARMUP_SHARE * steps))
-        return keras.optimizers.schedules.CosineDecay(
-            0.0, max(1, steps - warmup), warmup_target=rate, warmup_steps=warmup
-        )
 
 
 def candidates(pairs: TextPairs, count: int, generator: np.random.Generator) -> Rows:
