@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +68,13 @@ class TextVectors:
             return np.zeros((0, self.width), np.float32)
         if self._cache is None:
             return self._batches.encode(texts)
-        return self._cache.encode(texts, self._encode_frozen)
+        fast = functools.cache(self._fast)  # made only where a text is missing
 
-    def _encode_frozen(self, texts: Texts) -> Vectors:
-        return self._fast().encode(texts, self._on_progress)
+        def encode_frozen(part: Texts, before: int, total: int) -> Vectors:
+            report = self._on_progress
+            return fast().encode(part, report and (lambda done, _: report(before + done, total)))
+
+        return self._cache.encode(texts, encode_frozen)
 
     def _fast(self) -> BatchEncoder:
         """Makes the fastest encoder that does the same in the precision asked for."""

@@ -95,9 +95,11 @@ class Counting:
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
+        self.counts: list[tuple[int, int]] = []
 
-    def __call__(self, texts: np.ndarray) -> np.ndarray:
+    def __call__(self, texts: np.ndarray, before: int, total: int) -> np.ndarray:
         self.asked.append(texts.tolist())
+        self.counts.append((before, total))
         return np.array([[len(text)] for text in texts.tolist()], np.float32)
 
 
@@ -111,6 +113,24 @@ def test_the_cache_encodes_only_what_is_new(tmp_path: Path) -> None:
     VectorCache(tmp_path, "b").encode(np.array(["a"], object), encode)
     assert encode.asked[2:] == [["a"]]
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_killed_encoding_has_kept_what_it_did(tmp_path: Path) -> None:
+    texts = np.array([f"text {i}" for i in range(9_000)], object)
+
+    class Killed(Counting):
+        def __call__(self, texts: np.ndarray, before: int, total: int) -> np.ndarray:
+            if len(self.asked) == 2:
+                raise KeyboardInterrupt
+            return super().__call__(texts, before, total)
+
+    killed, again = Killed(), Counting()
+    with pytest.raises(KeyboardInterrupt):
+        VectorCache(tmp_path, "a").encode(texts, killed)
+    assert VectorCache(tmp_path, "a").encode(texts, again)[:, 0].tolist() == [len(text) for text in texts]
+    assert sorted(text for part in killed.asked + again.asked for text in part) == sorted(texts)
+    assert killed.counts == [(0, 9_000), (2_048, 9_000)]
+    assert again.counts == [(0, 4_904), (4_096, 4_904)]
 
 
 def test_keys_see_the_content_only() -> None:

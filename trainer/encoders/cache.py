@@ -16,7 +16,7 @@ from trainer.encoders.text import Texts
 Vectors = npt.NDArray[np.float32]
 Keys = npt.NDArray[np.bytes_]
 KEY_TYPE = "S32"
-_AT_ONCE = 16_384  # texts that a killed process may lose; the more are known, the more at once
+_AT_ONCE = 2_048  # texts that a killed process may lose; the more are known, the more at once
 
 
 class VectorCache:
@@ -30,12 +30,13 @@ class VectorCache:
     def __init__(self, folder: Path, fingerprint: str) -> None:
         self._file = folder / f"text-{fingerprint[:32]}.npz"
 
-    def encode(self, texts: Texts, encode: Callable[[Texts], Vectors]) -> Vectors:
+    def encode(self, texts: Texts, encode: Callable[[Texts, int, int], Vectors]) -> Vectors:
         """Answers the vector of each text, computing only those that no earlier call has seen.
 
         Args:
           texts: [n] strings or [n, tokens] token ids.
-          encode: turns distinct texts into vectors; what it has done is on disk before it is called again.
+          encode: turns distinct texts into vectors, told how many were encoded before these, and how many are to be in
+            all; what it has done is on disk before it is called again.
 
         Returns:
           [n, width].
@@ -44,9 +45,11 @@ class VectorCache:
         known_keys, known = self._read()
         distinct, first, places = np.unique(keys, return_index=True, return_inverse=True)
         missing = first[~np.isin(distinct, known_keys)]
+        total = len(missing)
         while len(missing):
+            before = total - len(missing)
             now, missing = np.split(missing, [max(_AT_ONCE, len(known_keys))])
-            fresh = encode(texts[now])
+            fresh = encode(texts[now], before, total)
             known_keys = np.concatenate([known_keys, keys[now]])
             known = np.concatenate([known.reshape(-1, fresh.shape[1]), fresh])
             self._write(known_keys, known)
