@@ -82,7 +82,7 @@ class _Vectors(tf.Module):
     def rank(self, inputs: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
         return {"scores": tf.cast(self._rows.lookup(inputs[contract.CANDIDATES]), tf.float32)}
 
-    search = similar_items = recommend
+    search = facets = similar_items = recommend
 
 
 def save_catalogue(folder: Path, items: int, dimension: int = _DIMENSION) -> None:
