@@ -44,10 +44,10 @@ class RankingConfig(Section):
     copurchase_items: int = pydantic.Field(
         10_000, ge=1, description="items with co-purchases, the most bought ones: memory grows with the square"
     )
-    embedding: int = pydantic.Field(4, ge=1, description="width of the vector of each feature")
-    cross_layers: int = pydantic.Field(1, ge=0, description="cross layers of the DCN-v2")
-    cross_rank: int = pydantic.Field(16, ge=1, description="rank of their weights")
-    hidden: tuple[int, ...] = pydantic.Field((64,), description="widths of the deep part")
+    embedding: int = pydantic.Field(8, ge=1, description="width of the vector of each feature")
+    cross_layers: int = pydantic.Field(2, ge=0, description="cross layers of the DCN-v2")
+    cross_rank: int = pydantic.Field(32, ge=1, description="rank of their weights")
+    hidden: tuple[int, ...] = pydantic.Field((128, 64), description="widths of the deep part")
     dropout: float = pydantic.Field(0.1, ge=0, lt=1)
     learning_rate: float = pydantic.Field(0.002, gt=0)
     weight_decay: float = pydantic.Field(1e-4, ge=0)
