@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from benchmarks import search_adaptation, search_latency, search_rivals
 from benchmarks.runs import ROOT, Trained, finished, run
-from benchmarks.search_fusion import Fusions, Measured
+from benchmarks.search_fusion import CROSS_VALIDATED, Fusions, Measured
 from benchmarks.search_judgments import METRICS, NDCG, RECALL, Judgments, misspelt, read_judgments
 from trainer.evaluation.searches import query_class, query_length
 from trainer.exported_model import ExportedModel
@@ -29,7 +29,6 @@ from trainer.metrics import bootstrap_interval
 
 Scores = npt.NDArray[np.float32]
 
-MODEL = "the SavedModel"
 SEED = 7
 _NOW = 1_734_307_200  # the first day of the judged window of examples/esci.yaml
 _BATCH = 16
@@ -63,21 +62,23 @@ def main() -> None:
     if options.adapt is not None:
         zero_shot = {"MiniLM zero-shot, all text": judged.measure(vectors[0] @ vectors[1].T)}
         found = search_adaptation.adapted(judged, trained, config, folder, options.adapt)
-        print_rankers({MODEL: found, **zero_shot}, title="adapted to the catalogue's texts")
+        print_rankers({"adapted to the catalogue's texts": found, **zero_shot})
         return
     model = ExportedModel(trained.model)
 
     def ask(queries: list[str]) -> Scores:
         return ask_model(model, queries, item_ids)
 
-    fusions = Fusions(judged, trained, config, encoder, vectors)
-    measured: dict[str, Measured] = {MODEL: judged.measure(ask(judged.queries)), **fusions.measured(SEED)}
+    fusions = Fusions(judged, trained, config, encoder, vectors).measured(SEED)
+    ours = judged.measure(ask(judged.queries))
     rivals = search_rivals.all_rivals(_by_words(trained, judged), vectors[0] @ vectors[1].T)
-    measured |= {name: judged.measure(scores) for name, scores in rivals.items()}
+    others = {name: judged.measure(scores) for name, scores in rivals.items()}
     print(f"{len(judged.queries)} queries, {len(item_ids):,} items.\n")
-    print_rankers(measured)
-    print_slices(judged, measured[MODEL])
-    print_typos(ask, judged, measured[MODEL])
+    print_rankers({"the SavedModel": ours, **fusions, **others})
+    print("\nThe weights that were chosen without the queries that they are measured on, beside the rivals:\n")
+    print_rankers({CROSS_VALIDATED: fusions[CROSS_VALIDATED], **others})
+    print_slices(judged, ours)
+    print_typos(ask, judged, ours)
     search_latency.print_times(trained.model, judged.queries, options.seconds)
     search_latency.print_scale(search_rivals.read_texts(trained.tables, ("title",)), judged.queries)
 
@@ -103,14 +104,13 @@ def _by_words(trained: Trained, judged: Judgments) -> dict[str, Scores]:
     }
 
 
-def print_rankers(measured: Mapping[str, Measured], title: str = MODEL) -> None:
-    """Prints every ranker, and by how much the model, which is called `title`, is ahead of it."""
-    print(f"| ranker | {NDCG} | {RECALL} | model ahead, {NDCG} | model ahead, {RECALL} |\n|---|---|---|---|---|")
-    ours = measured[MODEL]
+def print_rankers(measured: Mapping[str, Measured]) -> None:
+    """Prints every ranker, and by how much the first of them is ahead of it."""
+    print(f"| ranker | {NDCG} | {RECALL} | ahead of it, {NDCG} | ahead of it, {RECALL} |\n|---|---|---|---|---|")
+    first = next(iter(measured))
     for name, values in measured.items():
-        ahead = ["", ""] if name == MODEL else [_interval(ours[each] - values[each]) for each in METRICS]
-        shown = title if name == MODEL else name
-        print(f"| {shown} | {values[NDCG].mean():.3f} | {values[RECALL].mean():.3f} | {' | '.join(ahead)} |")
+        ahead = ["", ""] if name == first else [_interval(measured[first][each] - values[each]) for each in METRICS]
+        print(f"| {name} | {values[NDCG].mean():.3f} | {values[RECALL].mean():.3f} | {' | '.join(ahead)} |")
 
 
 def print_slices(judged: Judgments, ours: Measured) -> None:

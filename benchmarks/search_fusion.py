@@ -26,6 +26,7 @@ Scores = npt.NDArray[np.float32]
 Measured = Mapping[str, npt.NDArray[np.float64]]
 
 FOLDS = 5
+CROSS_VALIDATED = f"weights cross-validated, {FOLDS} folds"
 GRID = {"words_weight": (0.2, 0.3, 0.4), "feedback_items": (0, 3, 5, 10), "feedback_weight": (0.5, 1.0, 2.0)}
 
 
@@ -86,7 +87,7 @@ class Fusions:
         weights = self._learned()
         print(f"Learned: {weights}\n")
         return {
-            f"weights cross-validated, {FOLDS} folds": self._cross_validated(seed),
+            CROSS_VALIDATED: self._cross_validated(seed),
             "weights learned from the shop's texts": self._measure(self._config.search, weights),
         }
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from pipeline import schema
 from pipeline.config import Config
+from trainer.encoders.text import fast_encoder
 from trainer.ranking_stage import Request
 from trainer.request_shapes import newest, spread_history
 
@@ -45,7 +46,15 @@ class TextReader(tf.Module):
     def __init__(self, config: Config, model: Towers) -> None:
         super().__init__(name="texts")
         self._tokenised = config.encoder.kind == "keras_nlp"
-        self._encode = model.encode_text
+        fast = None if model.encoder is None else fast_encoder(model.encoder)
+        read = tf.TensorSpec([None, None], tf.int64) if self._tokenised else tf.TensorSpec([None], tf.string)
+
+        # One function with one trace, so that all signatures share the constants in it.
+        @tf.function(autograph=False, input_signature=[read])
+        def encode_texts(texts: tf.Tensor) -> tf.Tensor:
+            return model.encode_text(texts) if fast is None else fast(texts)
+
+        self._encode = encode_texts
         self._width = 0 if model.encoder is None else int(model.encoder.width)
 
     def vectors(self, features: Tensors, *, tokens: str, strings: str, wanted: tf.Tensor | None = None) -> tf.Tensor:

@@ -13,7 +13,7 @@ from pipeline.config import EncoderConfig, encoder_source
 from trainer.device import encoding_dtype
 from trainer.encoders.batching import BatchEncoder, Progress
 from trainer.encoders.cache import VectorCache, fingerprint, fingerprint_of_weights
-from trainer.encoders.text import TextEncoder, Texts, load_encoder
+from trainer.encoders.text import TextEncoder, Texts, fast_encoder, load_encoder
 
 Vectors = npt.NDArray[np.float32]
 
@@ -78,14 +78,10 @@ class TextVectors:
 
     def _fast(self) -> BatchEncoder:
         """Makes the fastest encoder that does the same in the precision asked for."""
-        if self._config.kind == "tensorflow_hub" or self._dtype == "float32":
+        fast: Any = fast_encoder(self.encoder, self._dtype)
+        if fast is None and (self._config.kind == "tensorflow_hub" or self._dtype == "float32"):
             return self._batches
-        # It imports KerasNLP, which a shop with a SavedModel for an encoder need not wait for.
-        from trainer.encoders.bert import BertEncoder
-        from trainer.encoders.inference import BertInference
-
-        if isinstance(self.encoder, BertEncoder) and self.encoder.heads:
-            return BatchEncoder(BertInference(self.encoder, self._dtype), self._config.batch_size)
-        fast: Any = load_encoder(self._config, self._dtype, seed=self._seed)
-        fast.take(network_weights(self.encoder))
+        if fast is None:
+            fast = load_encoder(self._config, self._dtype, seed=self._seed)
+            fast.take(network_weights(self.encoder))
         return BatchEncoder(fast, self._config.batch_size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,28 +14,30 @@ _EPSILON = 1e-12  # of KerasNLP's BERT
 _FAR = -1e9
 
 Values = npt.NDArray[np.float32]
+Weights = npt.NDArray[Any]
 
 
 class _Layer(NamedTuple):
     """The weights of one transformer layer; norms are pairs of scale and shift."""
 
-    projections: tf.Variable
-    projections_bias: tf.Variable
-    output: tf.Variable
-    output_bias: tf.Variable
-    norm: tuple[tf.Variable, tf.Variable]
-    wide: tf.Variable
-    wide_bias: tf.Variable
-    narrow: tf.Variable
-    narrow_bias: tf.Variable
-    last_norm: tuple[tf.Variable, tf.Variable]
+    projections: Weights
+    projections_bias: Weights
+    output: Weights
+    output_bias: Weights
+    norm: tuple[Weights, Weights]
+    wide: Weights
+    wide_bias: Weights
+    narrow: Weights
+    narrow_bias: Weights
+    last_norm: tuple[Weights, Weights]
 
 
 class BertInference(tf.Module):
     """Computes what a `BertEncoder` computes without dropout, with the weights that it has now.
 
     Query, key and value are one product, each further product is one matrix, and low-rank updates are added to
-    the matrices they belong to. Norms and sums stay in float32.
+    the matrices they belong to. Norms and sums stay in float32. The weights of products are constants of the graph:
+    oneDNN brings those into its own order once, those of a variable at every call, which takes longer than a query.
 
     Args:
       encoder: over KerasNLP's BERT; it must say its number of `heads`.
@@ -50,11 +52,11 @@ class BertInference(tf.Module):
         if not encoder.heads:
             raise ValueError("expected KerasNLP's BERT, got another backbone; encode with that itself")
         self.width, self._heads, self._dtype = encoder.width, encoder.heads, tf.as_dtype(dtype)
-        self._weights = _Weights(encoder, self._dtype)
-        take, norm = self._weights.exact, self._weights.norm
-        self._tokens, self._positions = take("token_embedding/embeddings"), take("position_embedding/embeddings")
-        self._segments, self._first_norm = take("segment_embedding/embeddings"), norm("embeddings_layer_norm")
-        self._layers = [self._layer(f"transformer_layer_{place}/") for place in range(encoder.layers)]
+        weights = _Weights(encoder, self._dtype)
+        self._tokens = weights.variable("token_embedding/embeddings")
+        self._places = weights.plain("position_embedding/embeddings") + weights.plain("segment_embedding/embeddings")[0]
+        self._first_norm = weights.norm("embeddings_layer_norm")
+        self._layers = [self._layer(weights, f"transformer_layer_{place}/") for place in range(encoder.layers)]
 
     def __call__(self, texts: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Encodes token ids [batch, tokens], 0 pads, to [batch, width] float32 of length 1."""
@@ -62,7 +64,7 @@ class BertInference(tf.Module):
         tokens = tf.cast(texts, tf.int32)
         mask = tf.not_equal(tokens, PADDING_ID)
         shape = tf.shape(tokens)
-        embedded = tf.gather(self._tokens, tokens) + self._positions[: shape[1]] + self._segments[0]
+        embedded = tf.gather(self._tokens, tokens) + tf.constant(self._places)[: shape[1]]
         state = _normed(tf.reshape(embedded, [-1, self.width]), self._first_norm)
         far = tf.cast(tf.where(mask, 0.0, _FAR), self._dtype)[:, tf.newaxis, tf.newaxis, :]
         for layer in self._layers:
@@ -82,11 +84,11 @@ class BertInference(tf.Module):
         joined = self._product(tf.reshape(seen, [-1, self.width]), layer.output, layer.output_bias)
         return tf.cast(joined, tf.float32)
 
-    def _product(self, values: tf.Tensor, kernel: tf.Variable, bias: tf.Variable) -> tf.Tensor:
-        return tf.nn.bias_add(tf.matmul(tf.cast(values, self._dtype), kernel), bias)
+    def _product(self, values: tf.Tensor, kernel: Weights, bias: Weights) -> tf.Tensor:
+        return tf.nn.bias_add(tf.matmul(tf.cast(values, self._dtype), tf.constant(kernel)), tf.constant(bias))
 
-    def _layer(self, prefix: str) -> _Layer:
-        read, norm = self._weights, self._weights.norm
+    def _layer(self, read: _Weights, prefix: str) -> _Layer:
+        norm = read.norm
         attention, parts = f"{prefix}self_attention_layer", ("query", "key", "value")
         # The scale of the dot products is part of the query's weights.
         scales = ((self.width // self._heads) ** -0.5, 1.0, 1.0)
@@ -113,25 +115,26 @@ class _Weights:
 
     def __init__(self, encoder: BertEncoder, dtype: tf.DType) -> None:
         self._found, self._dtype = merged_weights(encoder), dtype
+        self._variables = {each.path: each.value for each in encoder.network.variables}
 
     def plain(self, path: str) -> Values:
         """Reads a weight as it is."""
         return np.asarray(self._found[path], np.float32)
 
-    def exact(self, path: str) -> tf.Variable:
-        """Keeps a weight in float32."""
-        return tf.Variable(self.plain(path), trainable=False)
+    def variable(self, path: str) -> tf.Variable:
+        """Takes the encoder's own variable: of a large table a call reads a few rows."""
+        return self._variables[path]
 
-    def norm(self, path: str) -> tuple[tf.Variable, tf.Variable]:
-        """Keeps scale and shift of a layer norm."""
-        return self.exact(f"{path}/gamma"), self.exact(f"{path}/beta")
+    def norm(self, path: str) -> tuple[Values, Values]:
+        """Reads scale and shift of a layer norm."""
+        return self.plain(f"{path}/gamma"), self.plain(f"{path}/beta")
 
-    def rounded(self, values: Values) -> tf.Variable:
-        """Keeps values in the precision of products."""
-        return tf.Variable(tf.cast(values, self._dtype), trainable=False)
+    def rounded(self, values: Values) -> Weights:
+        """Brings values to the precision of products."""
+        return values.astype(self._dtype.as_numpy_dtype)
 
 
-def _normed(values: tf.Tensor, norm: tuple[tf.Variable, tf.Variable]) -> tf.Tensor:
+def _normed(values: tf.Tensor, norm: tuple[Weights, Weights]) -> tf.Tensor:
     centred = values - tf.reduce_mean(values, axis=-1, keepdims=True)
     variance = tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True)
     return centred * (tf.math.rsqrt(variance + _EPSILON) * norm[0]) + norm[1]
