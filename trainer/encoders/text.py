@@ -68,7 +68,7 @@ def load_encoder(
     return encoder
 
 
-def fast_encoder(encoder: TextEncoder, dtype: str = "float32") -> Encodes | None:
+def fast_encoder(encoder: Any, dtype: str = "float32") -> Encodes | None:
     """Makes what encodes the same faster, with the weights that the encoder has now, and cannot learn.
 
     Args:
