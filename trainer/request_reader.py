@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from pipeline import schema
 from pipeline.config import Config
-from trainer.encoders.batching import PADDING_MULTIPLE
 from trainer.encoders.text import fast_encoder
 from trainer.ranking_stage import Request
 from trainer.request_shapes import newest, spread_history
@@ -48,14 +47,7 @@ class TextReader(tf.Module):
         super().__init__(name="texts")
         self._tokenised = config.encoder.kind == "keras_nlp"
         fast = None if model.encoder is None else fast_encoder(model.encoder)
-        read = tf.TensorSpec([None, None], tf.int64) if self._tokenised else tf.TensorSpec([None], tf.string)
-
-        # One function with one trace, so that all signatures share the constants in it.
-        @tf.function(autograph=False, input_signature=[read])
-        def encode_texts(texts: tf.Tensor) -> tf.Tensor:
-            return model.encode_text(texts) if fast is None else fast(texts)
-
-        self._encode = encode_texts
+        self._encode = model.encode_text if fast is None else fast
         self._width = 0 if model.encoder is None else int(model.encoder.width)
 
     def vectors(self, features: Tensors, *, tokens: str, strings: str, wanted: tf.Tensor | None = None) -> tf.Tensor:
@@ -75,10 +67,9 @@ class TextReader(tf.Module):
 
     def _vectors(self, texts: tf.Tensor) -> tf.Tensor:
         if self._tokenised:
-            # Requests are short: the columns that are padding in every row would only cost time. oneDNN keeps the
-            # weights in the order that suits the first length it meets; multiples of 8 all want the same one.
+            # Requests are short: the columns that are padding in every row would only cost time.
             used = tf.reduce_max(tf.reduce_sum(tf.cast(tf.not_equal(texts, 0), tf.int32), axis=1))
-            texts = texts[:, : (tf.maximum(used, 1) + PADDING_MULTIPLE - 1) // PADDING_MULTIPLE * PADDING_MULTIPLE]
+            texts = texts[:, : tf.maximum(used, 1)]
         return self._encode(texts)
 
     def _vectors_where(self, wanted: tf.Tensor, texts: tf.Tensor) -> tf.Tensor:

@@ -14,30 +14,33 @@ _EPSILON = 1e-12  # of KerasNLP's BERT
 _FAR = -1e9
 
 Values = npt.NDArray[np.float32]
-Weights = npt.NDArray[Any]
+Weight = Any  # an array, which becomes a constant of the graph, or a variable
 
 
 class _Layer(NamedTuple):
     """The weights of one transformer layer; norms are pairs of scale and shift."""
 
-    projections: Weights
-    projections_bias: Weights
-    output: Weights
-    output_bias: Weights
-    norm: tuple[Weights, Weights]
-    wide: Weights
-    wide_bias: Weights
-    narrow: Weights
-    narrow_bias: Weights
-    last_norm: tuple[Weights, Weights]
+    projections: Weight
+    projections_bias: Weight
+    output: Weight
+    output_bias: Weight
+    norm: tuple[Weight, Weight]
+    wide: Weight
+    wide_bias: Weight
+    narrow: Weight
+    narrow_bias: Weight
+    last_norm: tuple[Weight, Weight]
 
 
 class BertInference(tf.Module):
     """Computes what a `BertEncoder` computes without dropout, with the weights that it has now.
 
     Query, key and value are one product, each further product is one matrix, and low-rank updates are added to
-    the matrices they belong to. Norms and sums stay in float32. The weights of products are constants of the graph:
-    oneDNN brings those into its own order once, those of a variable at every call, which takes longer than a query.
+    the matrices they belong to. Norms and sums stay in float32.
+
+    In bfloat16 the weights of products are constants of the graph: oneDNN brings those into its own order once, those
+    of a variable at every call, which is half the time. In float32 nothing is gained by that, and variables serve any
+    number of signatures: they are the encoder's own where those have the shape, so that one must not learn on.
 
     Args:
       encoder: over KerasNLP's BERT; it must say its number of `heads`.
@@ -53,18 +56,19 @@ class BertInference(tf.Module):
             raise ValueError("expected KerasNLP's BERT, got another backbone; encode with that itself")
         self.width, self._heads, self._dtype = encoder.width, encoder.heads, tf.as_dtype(dtype)
         weights = _Weights(encoder, self._dtype)
-        self._tokens = weights.variable("token_embedding/embeddings")
-        self._places = weights.plain("position_embedding/embeddings") + weights.plain("segment_embedding/embeddings")[0]
+        self._tokens, self._positions = (weights.own(f"{name}_embedding/embeddings") for name in ("token", "position"))
+        self._segments = weights.own("segment_embedding/embeddings")
         self._first_norm = weights.norm("embeddings_layer_norm")
         self._layers = [self._layer(weights, f"transformer_layer_{place}/") for place in range(encoder.layers)]
 
+    @tf.Module.with_name_scope
     def __call__(self, texts: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Encodes token ids [batch, tokens], 0 pads, to [batch, width] float32 of length 1."""
         del training
         tokens = tf.cast(texts, tf.int32)
         mask = tf.not_equal(tokens, PADDING_ID)
         shape = tf.shape(tokens)
-        embedded = tf.gather(self._tokens, tokens) + tf.constant(self._places)[: shape[1]]
+        embedded = tf.gather(self._tokens, tokens) + self._positions[: shape[1]] + self._segments[0]
         state = _normed(tf.reshape(embedded, [-1, self.width]), self._first_norm)
         far = tf.cast(tf.where(mask, 0.0, _FAR), self._dtype)[:, tf.newaxis, tf.newaxis, :]
         for layer in self._layers:
@@ -84,29 +88,29 @@ class BertInference(tf.Module):
         joined = self._product(tf.reshape(seen, [-1, self.width]), layer.output, layer.output_bias)
         return tf.cast(joined, tf.float32)
 
-    def _product(self, values: tf.Tensor, kernel: Weights, bias: Weights) -> tf.Tensor:
-        return tf.nn.bias_add(tf.matmul(tf.cast(values, self._dtype), tf.constant(kernel)), tf.constant(bias))
+    def _product(self, values: tf.Tensor, kernel: Weight, bias: Weight) -> tf.Tensor:
+        return tf.nn.bias_add(tf.matmul(tf.cast(values, self._dtype), kernel), bias)
 
-    def _layer(self, read: _Weights, prefix: str) -> _Layer:
-        norm = read.norm
+    def _layer(self, weights: _Weights, prefix: str) -> _Layer:
         attention, parts = f"{prefix}self_attention_layer", ("query", "key", "value")
         # The scale of the dot products is part of the query's weights.
         scales = ((self.width // self._heads) ** -0.5, 1.0, 1.0)
         pairs = list(zip(parts, scales, strict=True))
-        kernels = [scale * read.plain(f"{attention}/{part}/kernel").reshape(self.width, -1) for part, scale in pairs]
-        biases = [scale * read.plain(f"{attention}/{part}/bias").reshape(-1) for part, scale in pairs]
+        kernels = [scale * weights.plain(f"{attention}/{part}/kernel").reshape(self.width, -1) for part, scale in pairs]
+        biases = [scale * weights.plain(f"{attention}/{part}/bias").reshape(-1) for part, scale in pairs]
         wide, narrow = f"{prefix}feedforward_intermediate_dense", f"{prefix}feedforward_output_dense"
+        output = weights.plain(f"{attention}/attention_output/kernel").reshape(self.width, self.width)
         return _Layer(
-            projections=read.rounded(np.concatenate(kernels, axis=1)),
-            projections_bias=read.rounded(np.concatenate(biases)),
-            output=read.rounded(read.plain(f"{attention}/attention_output/kernel").reshape(self.width, self.width)),
-            output_bias=read.rounded(read.plain(f"{attention}/attention_output/bias")),
-            norm=norm(f"{attention}_norm"),
-            wide=read.rounded(read.plain(f"{wide}/kernel")),
-            wide_bias=read.rounded(read.plain(f"{wide}/bias")),
-            narrow=read.rounded(read.plain(f"{narrow}/kernel")),
-            narrow_bias=read.rounded(read.plain(f"{narrow}/bias")),
-            last_norm=norm(f"{prefix}feedforward_layer_norm"),
+            projections=weights.made(np.concatenate(kernels, axis=1)),
+            projections_bias=weights.made(np.concatenate(biases)),
+            output=weights.made(output),
+            output_bias=weights.taken(f"{attention}/attention_output/bias"),
+            norm=weights.norm(f"{attention}_norm"),
+            wide=weights.taken(f"{wide}/kernel"),
+            wide_bias=weights.taken(f"{wide}/bias"),
+            narrow=weights.taken(f"{narrow}/kernel"),
+            narrow_bias=weights.taken(f"{narrow}/bias"),
+            last_norm=weights.norm(f"{prefix}feedforward_layer_norm"),
         )
 
 
@@ -121,20 +125,26 @@ class _Weights:
         """Reads a weight as it is."""
         return np.asarray(self._found[path], np.float32)
 
-    def variable(self, path: str) -> tf.Variable:
-        """Takes the encoder's own variable: of a large table a call reads a few rows."""
+    def own(self, path: str) -> tf.Variable:
+        """Takes the encoder's own variable, in float32."""
         return self._variables[path]
 
-    def norm(self, path: str) -> tuple[Values, Values]:
-        """Reads scale and shift of a layer norm."""
-        return self.plain(f"{path}/gamma"), self.plain(f"{path}/beta")
+    def norm(self, path: str) -> tuple[tf.Variable, tf.Variable]:
+        """Takes scale and shift of a layer norm."""
+        return self.own(f"{path}/gamma"), self.own(f"{path}/beta")
 
-    def rounded(self, values: Values) -> Weights:
-        """Brings values to the precision of products."""
+    def taken(self, path: str) -> Weight:
+        """Takes a weight in the precision of products."""
+        return self.own(path) if self._dtype == tf.float32 else self.made(self.plain(path))
+
+    def made(self, values: Values) -> Weight:
+        """Keeps values in the precision of products."""
+        if self._dtype == tf.float32:
+            return tf.Variable(values, trainable=False)
         return values.astype(self._dtype.as_numpy_dtype)
 
 
-def _normed(values: tf.Tensor, norm: tuple[Weights, Weights]) -> tf.Tensor:
+def _normed(values: tf.Tensor, norm: tuple[Weight, Weight]) -> tf.Tensor:
     centred = values - tf.reduce_mean(values, axis=-1, keepdims=True)
     variance = tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True)
     return centred * (tf.math.rsqrt(variance + _EPSILON) * norm[0]) + norm[1]
