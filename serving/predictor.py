@@ -256,8 +256,11 @@ def _op_names(graph: Any) -> set[str]:
 
 def _session_config(threads: int) -> Any:
     config = config_pb2.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads)
+    rewriting = config.graph_options.rewrite_options
     # Swapping and recomputing save memory in training only; here the planning costs time and prints warnings.
-    config.graph_options.rewrite_options.memory_optimization = rewriter_config_pb2.RewriterConfig.NO_MEM_OPT
+    rewriting.memory_optimization = rewriter_config_pb2.RewriterConfig.NO_MEM_OPT
+    # A second pass over a graph of thousands of ops takes a second for each signature, and no call is faster for it.
+    rewriting.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
     return config
 
 
