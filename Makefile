@@ -11,7 +11,7 @@ demo: setup ## simulate a small shop, run the pipeline, serve, ask over gRPC, sh
 	@.venv/bin/python -m examples.demo
 
 test: setup ## every test, in two processes
-	@.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	@.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=30
 
 check: setup ## style, types
 	@.venv/bin/ruff format --check .
