@@ -1,11 +1,16 @@
-"""What a run does again, and what it leaves alone. All in one folder, so the tests' order is that of its life."""
+"""What a run leaves, also one that was killed in each of its steps, and what the next one does again.
+
+Most tests look at one folder, so their order is that of its life.
+"""
 
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from attempts import Attempts
 from ml_metadata.metadata_store import metadata_store
@@ -13,6 +18,7 @@ from ml_metadata.proto import metadata_store_pb2
 
 from pipeline.dag import NODE_IDS
 from pipeline.run_folder import RunFolder
+from trainer.exported_model import ExportedModel
 
 pytestmark = pytest.mark.slow
 
@@ -68,6 +74,44 @@ def test_run_json_names_what_was_made(pushed_run: Path) -> None:
         "tables.json",
     ]
     assert (pushed_run / "histories.parquet").is_file()
+
+
+def test_a_killed_run_pushes_what_an_undisturbed_one_pushes(survivor: Path, pushed_run: Path) -> None:
+    models = [Path(RunFolder(folder).account()["pushed"]) for folder in (survivor, pushed_run)]
+    files = [sorted(str(path.relative_to(model)) for path in model.rglob("*")) for model in models]
+    assert files[0] == files[1]
+    one, other = (ExportedModel(str(model)) for model in models)
+    questions: dict[str, dict[str, Any]] = {
+        "recommend": {"user_id": ["U0000001", "nobody"], "timestamp": [1_732_060_800] * 2, "k": [60] * 2},
+        "search": {"query": ["red wok", "shoes"], "timestamp": [1_732_060_800] * 2, "k": [60] * 2},
+        "embed_items": {"item_id": ["I000001", "new"], "title": ["puppy food", "blue shoes"]},
+    }
+    for signature, question in questions.items():
+        answers, expected = one.ask(signature, question), other.ask(signature, question)
+        for name in expected:
+            np.testing.assert_array_equal(answers[name], expected[name], err_msg=f"{signature}: {name}")
+
+
+def test_a_killed_run_pushes_one_model_and_leaves_nothing_beside_it(survivor: Path) -> None:
+    account = RunFolder(survivor).account()
+    assert [path.name for path in (survivor / "serving" / "aisle").iterdir()] == [str(account["version"])]
+    assert [path.name for path in survivor.glob(".incoming*")] == []
+
+
+def test_a_killed_run_leaves_the_histories_of_an_undisturbed_one(survivor: Path, pushed_run: Path) -> None:
+    assert (survivor / "histories.parquet").read_bytes() == (pushed_run / "histories.parquet").read_bytes()
+
+
+def test_a_killed_run_leaves_nothing_half_written(survivor: Path) -> None:
+    folders = {path for path in (survivor / "pipeline").glob("*/*/*") if ".system" not in path.parts}
+    names = [path.relative_to(survivor / "pipeline").parts[:2] for path in folders]
+    assert len(names) == len(set(names)), sorted(names)
+    assert list((survivor / "pipeline").rglob(".scratch")) == []
+
+
+def test_a_killed_run_is_judged_as_an_undisturbed_one(survivor: Path, pushed_run: Path) -> None:
+    one, other = (json.loads((folder / "reports" / "evaluation.json").read_text()) for folder in (survivor, pushed_run))
+    assert one == other
 
 
 def test_a_second_run_takes_everything_from_the_cache(survivor: Path, shop_yaml: Path, attempts: Attempts) -> None:
