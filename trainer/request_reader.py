@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from pipeline import schema
 from pipeline.config import Config
-from trainer.encoders.batching import PADDING_MULTIPLE
 from trainer.encoders.text import fast_encoder
 from trainer.ranking_stage import Request
 from trainer.request_shapes import newest, spread_history
@@ -68,10 +67,9 @@ class TextReader(tf.Module):
 
     def _vectors(self, texts: tf.Tensor) -> tf.Tensor:
         if self._tokenised:
-            # Requests are short: the columns that are padding in every row would only cost time. But for each length
-            # that it meets every thread makes oneDNN's kernels anew, which takes longer than an answer: so few lengths.
-            used = tf.maximum(tf.reduce_max(tf.reduce_sum(tf.cast(tf.not_equal(texts, 0), tf.int32), axis=1)), 1)
-            texts = texts[:, : (used + PADDING_MULTIPLE - 1) // PADDING_MULTIPLE * PADDING_MULTIPLE]
+            # Requests are short: the columns that are padding in every row would only cost time.
+            used = tf.reduce_max(tf.reduce_sum(tf.cast(tf.not_equal(texts, 0), tf.int32), axis=1))
+            texts = texts[:, : tf.maximum(used, 1)]
         return self._encode(texts)
 
     def _vectors_where(self, wanted: tf.Tensor, texts: tf.Tensor) -> tf.Tensor:
