@@ -80,6 +80,7 @@ def fast_encoder(encoder: Any, dtype: str = "float32") -> Encodes | None:
     """
     if not getattr(encoder, "heads", 0):
         return None
+    # It imports KerasNLP, which a shop with a SavedModel for an encoder need not wait for.
     from trainer.encoders.inference import BertInference
 
     return BertInference(encoder, dtype)
