@@ -55,15 +55,15 @@ def main() -> None:
     item_ids = pq.read_table(Path(trained.tables, "items.parquet"), columns=["item_id"])["item_id"].to_pylist()
     judged, config = read_judgments(item_ids), search_rivals.read_config(folder)
     encoder = search_rivals.ZeroShot(config, folder / "cache")
+    if options.adapt is not None:
+        for table in search_adaptation.compared(judged, trained, config, folder, options.adapt):
+            print_rankers(table)
+            print()
+        return
     vectors = (
         encoder.queries(judged.queries),
         encoder.items(search_rivals.read_texts(trained.tables, search_rivals.ALL)),
     )
-    if options.adapt is not None:
-        zero_shot = {"MiniLM zero-shot, all text": judged.measure(vectors[0] @ vectors[1].T)}
-        found = search_adaptation.adapted(judged, trained, config, folder, options.adapt)
-        print_rankers({"adapted to the catalogue's texts": found, **zero_shot})
-        return
     model = ExportedModel(trained.model)
 
     def ask(queries: list[str]) -> Scores:

@@ -82,6 +82,10 @@ class Fusions:
         words, typed = WordSearch(config.search, texts), tf.constant(judged.queries)
         self._size, self._found = words.size, words.find(words.read(typed), typed)
 
+    def configured(self) -> Measured:
+        """Measures the weights of the configuration."""
+        return self._measure(self._config.search)
+
     def measured(self, seed: int) -> dict[str, Measured]:
         """Measures both ways of choosing; prints the weights that are learned."""
         weights = self._learned()

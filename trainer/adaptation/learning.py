@@ -11,6 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pipeline.config import Config
+from trainer.adaptation.epoch import PairEpochs
 from trainer.adaptation.pairs import TextPairs
 from trainer.encoders.batching import BatchEncoder, trim_padding
 from trainer.encoders.bert import BertEncoder
@@ -74,11 +75,11 @@ class Learning:
     ) -> None:
         self._encoder, self._pairs, self._config, self._teacher = encoder, pairs, config.adaptation, teacher
         self._measured = measured.take(np.arange(min(len(measured), _MEASURED)))
-        self._seed, self._batch_size = config.seed, config.encoder.batch_size
+        self._batch_size = config.encoder.batch_size
         self._whole = tokenise(pairs.texts.tolist())
         self._tokens = _cut(self._whole, self._config.sequence_length)
-        self._steps = max(1, len(pairs) // self._config.batch_size)
-        rates = warmed_cosine(self._config.highest_rate, self._steps * self._config.epochs, _WARMUP_SHARE)
+        self._epochs = PairEpochs(pairs, self._config.batch_size, config.seed, "adaptation")
+        rates = warmed_cosine(self._config.highest_rate, self._epochs.steps * self._config.epochs, _WARMUP_SHARE)
         self._optimizer = keras.optimizers.AdamW(rates, weight_decay=0.01)
         self._optimizer.build(encoder.trainable_variables)
         width = tf.TensorSpec([None, None], tf.int32)
@@ -88,18 +89,7 @@ class Learning:
 
     def train(self, epoch: int) -> float:
         """Learns from every pair once; answers the mean loss."""
-        generator = np.random.default_rng([self._seed, epoch])
-        order, size = generator.permutation(len(self._pairs)), min(self._config.batch_size, len(self._pairs))
-        losses = []
-        for step in range(self._steps):
-            part = self._pairs.take(order[step * size : (step + 1) * size])
-            texts, items, lines = _candidates(part, self._config.hard_negatives, generator)
-            tokens = tf.constant(trim_padding(self._tokens[np.concatenate([part.anchors, texts])]))
-            wrong, weights = tf.constant(foreign(part, texts, items)), tf.constant(part.weights)
-            losses.append(
-                float(self._step(tokens, wrong, weights, tf.constant(lines), self._taught(part, texts, lines)))
-            )
-        return float(np.mean(losses))
+        return self._epochs.run(epoch, self._learn_from)
 
     def accuracy(self) -> PairAccuracy:
         """Measures the held-out pairs with the encoder as it is now, in float32."""
@@ -120,6 +110,12 @@ class Learning:
         wrong &= pairs.items[:, np.newaxis] != pairs.items[np.newaxis]
         farther = np.where(wrong, others, -np.inf).max(axis=1)
         return PairAccuracy(float((own > nearest).mean()), float((own > farther).mean()))
+
+    def _learn_from(self, pairs: TextPairs, generator: np.random.Generator) -> float:
+        texts, items, lines = _candidates(pairs, self._config.hard_negatives, generator)
+        tokens = tf.constant(trim_padding(self._tokens[np.concatenate([pairs.anchors, texts])]))
+        wrong, weights = tf.constant(foreign(pairs, texts, items)), tf.constant(pairs.weights)
+        return float(self._step(tokens, wrong, weights, tf.constant(lines), self._taught(pairs, texts, lines)))
 
     def _taught(self, pairs: TextPairs, texts: Rows, lines: Rows) -> tf.Tensor:
         """Asks the teacher by how much the right texts of `lines` are better than the hard negatives, [negatives]."""

@@ -16,7 +16,7 @@ from trainer.adaptation.learning import Learning, Teacher, Tokenise
 from trainer.adaptation.pairs import TextPairs, held_out, read_pairs
 from trainer.board import Board
 from trainer.catalogue import Catalogue
-from trainer.device import deterministic_ops
+from trainer.device import deterministic_ops, precision_policy
 from trainer.encoders.bert import BertEncoder, merged_weights
 from trainer.encoders.cache import fingerprint
 from trainer.encoders.text import load_encoder
@@ -79,7 +79,7 @@ def _learn(pairs: TextPairs, config: Config, tokenise: Tokenise, folder: Path, t
     with deterministic_ops(config.training.deterministic):
         keras.utils.set_random_seed(config.seed)
         settings = {"mode": adaptation.mode, "lora_rank": adaptation.lora_rank}
-        encoder = load_encoder(config.encoder.model_copy(update=settings), seed=config.seed)
+        encoder = load_encoder(config.encoder.model_copy(update=settings), _policy(config), seed=config.seed)
         assert isinstance(encoder, BertEncoder)
         learning = Learning(encoder, learned, measured, config, tokenise=tokenise, teacher=teacher)
         best, weights = learning.accuracy(), Weights()
@@ -97,9 +97,16 @@ def _learn(pairs: TextPairs, config: Config, tokenise: Tokenise, folder: Path, t
     return weights
 
 
+def _policy(config: Config) -> str:
+    """Answers the precision policy; float16 of older GPUs would need its loss scaled, so those learn in float32."""
+    policy = precision_policy(config.training.mixed_precision)
+    return "float32" if policy == "mixed_float16" else policy
+
+
 def _digest(pairs: TextPairs, config: Config) -> str:
     """Says all that the weights depend on."""
     digest = hashlib.sha256(config.adaptation.model_dump_json().encode())
+    digest.update(_policy(config).encode())
     digest.update(fingerprint(encoder_source(config.encoder), seed=config.seed, of=config.encoder.weights).encode())
     digest.update(pairs.digest().encode())
     if config.adaptation.distil:

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pipeline.config import RerankConfig
+from trainer.adaptation.epoch import PairEpochs
 from trainer.adaptation.pairs import TextPairs
 from trainer.optimizer import warmed_cosine
 from trainer.reranking.cross_encoder import CrossEncoder
@@ -44,10 +45,10 @@ class CrossLearning:
         config: RerankConfig,
         seed: int,
     ) -> None:
-        self._network, self._pairs, self._tokens, self._config, self._seed = network, pairs, tokens, config, seed
+        self._network, self._tokens, self._config = network, tokens, config
         self._measured = measured.take(np.arange(min(len(measured), _MEASURED)))
-        self._steps = max(1, len(pairs) // config.batch_size)
-        rates = warmed_cosine(self._config.learning_rate, self._steps * self._config.epochs, _WARMUP_SHARE)
+        self._epochs = PairEpochs(pairs, config.batch_size, seed, "cross-encoder")
+        rates = warmed_cosine(config.learning_rate, self._epochs.steps * config.epochs, _WARMUP_SHARE)
         self._optimizer = keras.optimizers.AdamW(rates, weight_decay=0.01)
         self._optimizer.build(self._variables)
         texts, flags = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.bool)
@@ -56,15 +57,7 @@ class CrossLearning:
 
     def train(self, epoch: int) -> float:
         """Learns from every pair once; answers the mean loss."""
-        generator = np.random.default_rng([self._seed, epoch])
-        order, size = generator.permutation(len(self._pairs)), min(self._config.batch_size, len(self._pairs))
-        losses = []
-        for step in range(self._steps):
-            part = self._pairs.take(order[step * size : (step + 1) * size])
-            texts = candidates(part, self._config.negatives, generator)
-            first, second = self._read(part.anchors, texts)
-            losses.append(float(self._step(first, second, tf.constant(texts >= 0), tf.constant(part.weights))))
-        return float(np.mean(losses))
+        return self._epochs.run(epoch, self._learn_from)
 
     def accuracy(self) -> float:
         """Says in which share of their comparisons the right texts of held-out pairs beat their first negatives."""
@@ -77,6 +70,11 @@ class CrossLearning:
             compared = (texts[part, 1:] >= 0) & (texts[part, 1:] != texts[part, :1])
             right.append((logits[:, :1] > logits[:, 1:])[compared])
         return float(np.concatenate(right).mean())
+
+    def _learn_from(self, pairs: TextPairs, generator: np.random.Generator) -> float:
+        texts = candidates(pairs, self._config.negatives, generator)
+        first, second = self._read(pairs.anchors, texts)
+        return float(self._step(first, second, tf.constant(texts >= 0), tf.constant(pairs.weights)))
 
     def _read(self, anchors: Rows, texts: Rows) -> tuple[tf.Tensor, tf.Tensor]:
         """Answers the tokens of anchors and of all their candidates, line by line; a missing one is the first text."""
