@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from trainer.array_file import write_arrays
 
 Arrays = list[npt.NDArray[Any]]
 
@@ -48,14 +49,11 @@ class Checkpoint:
 
     def save(self, progress: Progress, state: Arrays, best: Arrays) -> None:
         """Writes the state beside the last one, then puts it in its place."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         for left_over in self._folder.glob(".checkpoint-*"):
             left_over.unlink()
         named = {f"state/{place:05}": array for place, array in enumerate(state)}
         named |= {f"best/{place:05}": array for place, array in enumerate(best)}
-        with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".checkpoint-", delete=False) as scratch:
-            np.savez(scratch, progress=np.array(json.dumps(asdict(progress))), **named)
-        Path(scratch.name).replace(self._file)
+        write_arrays(self._file, {"progress": np.array(json.dumps(asdict(progress))), **named})
 
     def load(self) -> tuple[Progress, Arrays, Arrays] | None:
         """Reads what `save` wrote last; None if nothing did."""

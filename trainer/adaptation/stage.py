@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import tempfile
 from pathlib import Path
 
 import keras
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from pipeline.config import Config, encoder_source
 from trainer.adaptation.learning import Learning, Teacher, Tokenise
 from trainer.adaptation.pairs import TextPairs, held_out, read_pairs
+from trainer.array_file import write_arrays
 from trainer.board import Board
 from trainer.catalogue import Catalogue
 from trainer.device import deterministic_ops, precision_policy
@@ -66,7 +66,7 @@ def adapted_weights(
             curves = board.with_name("cross_encoder")
             network = learned_cross_encoder(config, catalogue, tables_dir, tokenise=tokenise, cache=cache, board=curves)
             teacher = pair_scores(network, config.search.rerank.sequence_length)
-        _write(file, _learn(pairs, config, tokenise, board, teacher))
+        write_arrays(file, _learn(pairs, config, tokenise, board, teacher))
     with np.load(file) as stored:
         return file if stored.files else None
 
@@ -112,10 +112,3 @@ def _digest(pairs: TextPairs, config: Config) -> str:
     if config.adaptation.distil:
         digest.update(config.search.rerank.model_dump_json().encode())
     return digest.hexdigest()[:32]
-
-
-def _write(file: Path, weights: Weights) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".adapted-", delete=False) as scratch:
-        np.savez(scratch, **weights)
-    Path(scratch.name).replace(file)

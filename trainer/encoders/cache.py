@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trainer.array_file import write_arrays
 from trainer.encoders.text import Texts
 
 Vectors = npt.NDArray[np.float32]
@@ -64,10 +64,7 @@ class VectorCache:
             return stored["keys"], stored["vectors"]
 
     def _write(self, keys: Keys, vectors: Vectors) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self._file.parent, prefix=".text-", delete=False) as scratch:
-            np.savez(scratch, keys=keys, vectors=vectors)
-        Path(scratch.name).replace(self._file)
+        write_arrays(self._file, {"keys": keys, "vectors": vectors})
 
 
 def content_keys(texts: Texts) -> Keys:

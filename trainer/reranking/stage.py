@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import tempfile
 from pathlib import Path
 
 import keras
@@ -14,6 +13,7 @@ import tensorflow as tf
 from pipeline.config import Config, encoder_source
 from trainer.adaptation.learning import Teacher, Tokenise
 from trainer.adaptation.pairs import TextPairs, held_out, read_pairs
+from trainer.array_file import write_arrays
 from trainer.board import Board
 from trainer.catalogue import Catalogue
 from trainer.device import deterministic_ops
@@ -57,7 +57,8 @@ def learned_cross_encoder(
     file = cache / f"cross-encoder-{_digest(pairs, config)}.npz"
     network = new_cross_encoder(config)
     if not file.exists():
-        _write(file, _learn(network, pairs, config, tokenise, board))
+        weights = _learn(network, pairs, config, tokenise, board)
+        write_arrays(file, {f"{place:04}": value for place, value in enumerate(weights)})
     with np.load(file) as stored:
         network.take([stored[name] for name in sorted(stored.files)])
     return network
@@ -114,10 +115,3 @@ def _digest(pairs: TextPairs, config: Config) -> str:
     digest.update(fingerprint(encoder_source(config.encoder), seed=config.seed, of=config.encoder.weights).encode())
     digest.update(pairs.digest().encode())
     return digest.hexdigest()[:32]
-
-
-def _write(file: Path, weights: Weights) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".cross-encoder-", delete=False) as scratch:
-        np.savez(scratch, **{f"{place:04}": value for place, value in enumerate(weights)})
-    Path(scratch.name).replace(file)
