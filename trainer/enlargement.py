@@ -243,7 +243,8 @@ def _stage(
     _assign([variable for network in networks for variable in network.variables], weights)
     bought = learned_purchases(str(parts.tables), list(catalogue.ids), config)
     knowledge = Knowledge(bought, Wares(price_levels(catalogue), texts), config.ranking)
-    return TwoStage(Lookout(knowledge, config), networks, BoostedTrees(trees) if trees else None)
+    fitted = BoostedTrees(trees) if trees else None
+    return TwoStage(Lookout(knowledge, config), networks, fitted, depth=config.ranking.depth)
 
 
 def _search(saved: _Saved, config: Config, tables: str, catalogue: Catalogue) -> LearnedSearch:

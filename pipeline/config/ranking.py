@@ -55,7 +55,12 @@ class RankingConfig(Section):
     batch_requests: int = pydantic.Field(
         24, ge=1, description="requests in a training step, all their candidates with them"
     )
-    ensemble: int = pydantic.Field(1, ge=1, description="networks of other seeds, their scores averaged")
+    ensemble: int = pydantic.Field(3, ge=1, description="networks of other seeds, their scores averaged")
+    depth: int = pydantic.Field(
+        48,
+        ge=1,
+        description="candidates that the networks read, the best by the trees; twice as many as asked for if more",
+    )
     trees: TreesConfig = TreesConfig()
     heads: tuple[Head, ...] = pydantic.Field(
         ("purchase",), description="what is predicted of customer and item: purchase always, rating and price if named"

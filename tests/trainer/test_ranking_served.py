@@ -21,7 +21,15 @@ from trainer.ranking.stage import TwoStage
 from trainer.ranking.training import PastWindow, RankingTraining, price_levels
 
 TREES = {"count": 3, "leaves": 4, "least_candidates": 5}
-RANKING = {"hidden": [8], "epochs": 2, "ensemble": 2, "history_length": 9, "dropout": 0.0, "trees": TREES}
+RANKING = {
+    "hidden": [8],
+    "epochs": 2,
+    "ensemble": 2,
+    "depth": 9,
+    "history_length": 9,
+    "dropout": 0.0,
+    "trees": TREES,
+}
 CONFIG = served_config(ranking=RANKING)
 ITEMS, CUSTOMERS = 48, 12
 TEXTS = np.random.default_rng(6).normal(size=(ITEMS, 4)).astype(np.float32)
@@ -75,8 +83,8 @@ def served(served_shop: ServedShop, learned: TwoStage, tmp_path_factory: pytest.
     return ExportedModel(str(folder))
 
 
-def expected_scores(shop: ServedShop, stage: TwoStage) -> np.ndarray:
-    """Scores by the path of the training: every item is a candidate here, [cases, items]."""
+def expected_scores(shop: ServedShop, stage: TwoStage, depth: int = ITEMS) -> np.ndarray:
+    """Scores by the path of the training, [cases, items]: every item is a candidate, the networks read the best."""
     lists = training_of(shop)._lists(PastWindow(cases_table(), towers_of(shop)))
     assert np.diff(lists.starts).tolist() == [ITEMS] * CUSTOMERS
     bins = stage._bins(lists.features.T)
@@ -84,8 +92,9 @@ def expected_scores(shop: ServedShop, stage: TwoStage) -> np.ndarray:
     assert stage._trees is not None
     told = stage._trees(tf.constant(lists.features.T)).numpy()
     assert np.std(told) > 0.01
-    odds = (odds + told) / 2
-    return odds.reshape(CUSTOMERS, ITEMS)
+    odds, told = (each.reshape(CUSTOMERS, ITEMS) for each in (odds, told))
+    least = np.sort(told, axis=1)[:, -depth, np.newaxis]
+    return np.where(told >= least, (odds + told) / 2, told)
 
 
 def asked() -> dict[str, Any]:
@@ -102,6 +111,20 @@ def test_recommend_scores_as_the_training_does(
     np.testing.assert_allclose(answer["scores"], np.take_along_axis(expected, rows, axis=1), rtol=1e-3, atol=1e-3)
     assert (np.diff(answer["scores"], axis=1) <= 0).all()
     assert np.std(expected, axis=1).min() > 0.01
+
+
+@pytest.mark.parametrize(("k", "depth"), [(3, 9), (7, 14)])
+def test_networks_read_the_best_by_the_trees(
+    k: int, depth: int, served_shop: ServedShop, learned: TwoStage, served: ExportedModel
+) -> None:
+    expected = expected_scores(served_shop, learned, depth)
+    answer = served.ask("recommend", {**asked(), "k": [k]})
+    rows = np.array([[int(each[1:]) for each in line] for line in answer["item_ids"]])
+    best = -np.sort(-expected, axis=1)[:, :k]
+    np.testing.assert_allclose(answer["scores"], best, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(answer["scores"], np.take_along_axis(expected, rows, axis=1), rtol=1e-3, atol=1e-3)
+    whole = expected_scores(served_shop, learned)
+    assert not np.allclose(-np.sort(-whole, axis=1)[:, :k], best, atol=1e-3)  # depth makes a difference here
 
 
 def test_rank_scores_as_recommend_does_whatever_stands_beside(

@@ -53,14 +53,17 @@ class TwoStage(tf.Module):
       lookout: finds and describes.
       networks: their log-odds are averaged. They have learned from the same lists, so they read the same bins.
       trees: their log-odds weigh as much as those of all networks; None goes without.
+      depth: candidates of a request that the networks read where not all matter, the best by the trees.
 
     Raises:
       ValueError: if the networks read different bins.
     """
 
-    def __init__(self, lookout: Lookout, networks: Sequence[RankingNetwork], trees: BoostedTrees | None = None) -> None:
+    def __init__(
+        self, lookout: Lookout, networks: Sequence[RankingNetwork], trees: BoostedTrees | None = None, *, depth: int
+    ) -> None:
         super().__init__(name="ranking")
-        self._lookout, self._trees = lookout, trees
+        self._lookout, self._trees, self._depth = lookout, trees, depth
         # The Keras models stay out of the saved object; only their weights are served.
         self._weights = [variable.value for network in networks for variable in network.variables]
         for network in networks[1:]:
@@ -79,16 +82,31 @@ class TwoStage(tf.Module):
         """Picks candidates; see `RankingStage.candidates`."""
         return self._lookout.candidates(evidence, allowed_scores, count)
 
-    def scores(self, evidence: Evidence, rows: tf.Tensor) -> tf.Tensor:
+    def scores(self, evidence: Evidence, rows: tf.Tensor, count: tf.Tensor | None = None) -> tf.Tensor:
         """Scores candidates by the log-odds that they are bought; see `RankingStage.scores`."""
         # Lines have different numbers of candidates, and all that follows costs time by the candidate.
         places = tf.where(rows >= 0)
         values = self._lookout.features(evidence, places, rows)
-        bins = self._bins(values)
-        odds = tf.add_n([network(bins) for network in self._networks]) / len(self._networks)
-        if self._trees is not None:
-            odds = (odds + self._trees(values)) / 2
+        if self._trees is None:
+            odds = self._told(values)
+        else:
+            odds = self._trees(values)
+            read = tf.range(tf.size(odds)) if count is None else self._promising(odds, places, rows, count)
+            both = (tf.gather(odds, read) + self._told(tf.gather(values, read, axis=1))) / 2
+            odds = tf.tensor_scatter_nd_update(odds, read[:, tf.newaxis], both)
         return tf.tensor_scatter_nd_update(tf.zeros(tf.shape(rows)), places, odds)
+
+    def _told(self, values: tf.Tensor) -> tf.Tensor:
+        """What the networks say, features in rows: [features, n] to [n]."""
+        bins = self._bins(values)
+        return tf.add_n([network(bins) for network in self._networks]) / len(self._networks)
+
+    def _promising(self, odds: tf.Tensor, places: tf.Tensor, rows: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        """Picks those of the candidates [n] that are among the best of their line, [m]; equal ones go together."""
+        table = tf.tensor_scatter_nd_update(tf.fill(tf.shape(rows), -np.float32(np.inf)), places, odds)
+        depth = tf.minimum(tf.maximum(self._depth, 2 * count), tf.shape(rows)[1])
+        least = tf.reduce_min(tf.math.top_k(table, depth, sorted=False).values, axis=1)
+        return tf.cast(tf.where(odds >= tf.gather(least, places[:, 0]))[:, 0], tf.int32)
 
 
 def _cut(request: Request, length: int) -> Request:

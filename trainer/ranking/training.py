@@ -93,7 +93,7 @@ class RankingTraining:
         with deterministic_ops(training.deterministic and not training.xla):
             networks = [fit_network(lists, ranking, self.config.seed + place) for place in range(ranking.ensemble)]
         trees = fit_trees(lists, ranking.trees, self.config.seed) if ranking.trees.count else None
-        return TwoStage(self._lookout(end), networks, trees)
+        return TwoStage(self._lookout(end), networks, trees, depth=ranking.depth)
 
     def _lookout(self, end: int) -> Lookout:
         return Lookout(Knowledge(self.bought.before(end), self.wares, self.config.ranking), self.config)
