@@ -215,3 +215,24 @@ def test_the_projection_keeps_dot_products() -> None:
     assert wide.shape == (WIDTH, 20)
     assert (vectors @ wide) @ (vectors @ wide).T == pytest.approx(vectors @ vectors.T, rel=1e-3, abs=1e-3)
     assert wide[:, :WIDTH].T @ wide[:, :WIDTH] == pytest.approx(np.eye(WIDTH), abs=1e-5)
+
+
+@pytest.mark.parametrize("width", [16, 64, 384])
+def test_before_learning_an_item_is_what_its_text_says_however_wide_the_towers(width: int) -> None:
+    keras.utils.set_random_seed(3)
+    tower = ItemTower(
+        width,
+        hidden=(16,),
+        id_counts=None,
+        sizes={"brand_index": 40, "category_index": 40},
+        price=True,
+        dropout=0.0,
+        l2=0.0,
+        seed=5,
+    )
+    places = tf.range(1, 33)
+    features = {"brand_index": places, "category_index": places, "price_scaled": normal(6, 32)}
+    text = tf.math.l2_normalize(normal(7, 32, width), axis=-1)
+    found = tower(features, places, text)
+    assert float(tf.reduce_min(tf.reduce_sum(found * text, axis=-1))) > 0.88
+    assert float(tf.reduce_max(tf.reduce_sum(found * text, axis=-1))) < 1.0

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 
-SMALL = 0.02  # spread of what is added up: no part drowns the others before anything was learned
+_LENGTH = 0.16  # of a vector that is added to text of length 1: no part drowns the others before anything was learned
+
+
+def small_start(dimension: int) -> keras.initializers.Initializer:
+    """Makes what draws vectors that are short, however wide they are.
+
+    Args:
+      dimension: width of the vectors.
+    """
+    return keras.initializers.RandomNormal(stddev=_LENGTH / math.sqrt(dimension))
 
 
 def small_embedding(size: int, dimension: int, name: str, l2: float) -> keras.layers.Embedding:
@@ -19,7 +30,7 @@ def small_embedding(size: int, dimension: int, name: str, l2: float) -> keras.la
     return keras.layers.Embedding(
         size,
         dimension,
-        embeddings_initializer=keras.initializers.RandomNormal(stddev=SMALL),
+        embeddings_initializer=small_start(dimension),
         embeddings_regularizer=keras.regularizers.L2(l2),
         name=name,
     )

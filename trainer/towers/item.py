@@ -10,7 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from pipeline import schema
-from trainer.towers.embedding import SMALL, small_embedding
+from trainer.towers.embedding import small_embedding, small_start
 
 # How often an item is shown as if it were new: about four times an epoch, and at most every other time.
 _NEW_SHOWN, _NEW_SHARE = 4.0, 0.5
@@ -48,7 +48,7 @@ class ItemTower(keras.layers.Layer):
         seed: int,
     ) -> None:
         super().__init__(name="item_tower")
-        small, penalty = keras.initializers.RandomNormal(stddev=SMALL), keras.regularizers.L2(l2)
+        small, penalty = small_start(dimension), keras.regularizers.L2(l2)
         self.dimension = dimension
         self.seeds = keras.random.SeedGenerator(seed)
         self.ids, self._new_shares = None, None

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from pipeline import schema
-from trainer.towers.embedding import SMALL, small_embedding
+from trainer.towers.embedding import small_embedding, small_start
 from trainer.towers.history import HistoryPooling
 
 # Share of the training examples from which each part is taken away, so that answers without it make sense.
@@ -47,7 +47,7 @@ class QueryTower(keras.layers.Layer):
         seed: int,
     ) -> None:
         super().__init__(name="query_tower")
-        small, penalty = keras.initializers.RandomNormal(stddev=SMALL), keras.regularizers.L2(l2)
+        small, penalty = small_start(dimension), keras.regularizers.L2(l2)
         self.seeds = keras.random.SeedGenerator(seed)
         self.history = history
         self.query = query
