@@ -234,5 +234,5 @@ def test_before_learning_an_item_is_what_its_text_says_however_wide_the_towers(w
     features = {"brand_index": places, "category_index": places, "price_scaled": normal(6, 32)}
     text = tf.math.l2_normalize(normal(7, 32, width), axis=-1)
     found = tower(features, places, text)
-    assert float(tf.reduce_min(tf.reduce_sum(found * text, axis=-1))) > 0.88
-    assert float(tf.reduce_max(tf.reduce_sum(found * text, axis=-1))) < 1.0
+    alike = tf.reduce_sum(found * text, axis=-1).numpy()
+    assert 0.92 < alike.mean() < alike.max() < 0.999
