@@ -83,6 +83,7 @@ def _learn(pairs: TextPairs, config: Config, tokenise: Tokenise, folder: Path, t
         assert isinstance(encoder, BertEncoder)
         learning = Learning(encoder, learned, measured, config, tokenise=tokenise, teacher=teacher)
         best, weights = learning.accuracy(), Weights()
+        _LOG.info("adaptation: as it came: %s", best)
         board.write_epoch(0, best.as_dict())
         for epoch in range(adaptation.epochs):
             loss = learning.train(epoch)
