@@ -91,10 +91,8 @@ class Answers(tf.Module):
         evidence, scores = self._look(request, towers), self._spoken_for(towers, inputs, silent)
         allowed = boosted(tf.where(may, scores, -np.inf), weights)
         rows = tf.sort(self._candidates(evidence, allowed, selection), axis=1)  # so equal ones keep their order
-        if evidence is None:
-            found = pick(allowed, rows)
-        else:
-            found = boosted(self._staged(evidence, rows, selection.pool, silent, scores), weights, rows)
+        staged = None if evidence is None else self._staged(evidence, rows, selection.pool, silent, scores)
+        found = pick(allowed, rows) if staged is None else boosted(staged, weights, rows)
         rows, found = selection.select(rows, found, vectors=self._index.vectors, path_of=self._filters.path_of)
         return self._named(*(rows, found) if known is None else _only(known, rows, found), reasons)
 
