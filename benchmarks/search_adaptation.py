@@ -47,9 +47,10 @@ def compared(
     )
     if weights is None:
         raise SystemExit("no epoch was better than the encoder as it came, so that one stays")
+    texts = read_texts(trained.tables, ALL)
     alone, fused = dict[str, Measured](), dict[str, Measured]()
     for name, encoder in {"adapted": ZeroShot(config, cache, weights), "as it came": plain}.items():
-        vectors = encoder.queries(judged.queries), encoder.items(read_texts(trained.tables, ALL))
+        vectors = encoder.queries(judged.queries), encoder.items(texts)
         alone[f"the encoder {name}"] = judged.measure(vectors[0] @ vectors[1].T)
         fusions = Fusions(judged, trained, config, encoder, vectors)
         fused[f"words and the encoder {name}"] = fusions.configured()

@@ -34,12 +34,17 @@ def precision_policy(mixed: bool) -> str:
     return "mixed_bfloat16"
 
 
-def encoding_dtype() -> str:
-    """Answers in which precision this machine encodes fastest: bfloat16 where its processors multiply in it.
+def encoding_dtype(asked: str = "auto") -> str:
+    """Answers in which precision to encode; `auto` is the fastest here: bfloat16 where the processors multiply in it.
 
     That is every GPU of compute capability 8 or more; without a GPU, a CPU with AVX512_BF16, AMX or Arm's BF16, as long
     as TensorFlow computes with oneDNN.
+
+    Args:
+      asked: `auto`, `float32` or `bfloat16`.
     """
+    if asked != "auto":
+        return asked
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]

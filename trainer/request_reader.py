@@ -47,7 +47,7 @@ class TextReader(tf.Module):
     def __init__(self, config: Config, model: Towers) -> None:
         super().__init__(name="texts")
         self._tokenised = config.encoder.kind == "keras_nlp"
-        dtype = encoding_dtype() if config.encoder.query_dtype == "auto" else config.encoder.query_dtype
+        dtype = encoding_dtype(config.encoder.query_dtype)
         fast = None if model.encoder is None else fast_encoder(model.encoder, dtype)
         self._encode = model.encode_text if fast is None else fast
         self._width = 0 if model.encoder is None else int(model.encoder.width)

@@ -45,7 +45,7 @@ class TextVectors:
         on_progress: Progress | None = None,
     ) -> None:
         self._config, self._seed, self._on_progress = config, seed, on_progress
-        self._dtype = encoding_dtype() if config.dtype == "auto" else config.dtype
+        self._dtype = encoding_dtype(config.dtype)
         self.encoder = encoder
         self._batches = BatchEncoder(encoder, config.batch_size)
         self._cache: VectorCache | None = None
