@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from pipeline import schema
 from pipeline.config import Config
-from trainer.device import encoding_dtype
 from trainer.encoders.text import fast_encoder
 from trainer.ranking_stage import Request
 from trainer.request_shapes import newest, spread_history
@@ -47,8 +46,7 @@ class TextReader(tf.Module):
     def __init__(self, config: Config, model: Towers) -> None:
         super().__init__(name="texts")
         self._tokenised = config.encoder.kind == "keras_nlp"
-        dtype = encoding_dtype(config.encoder.query_dtype)
-        fast = None if model.encoder is None else fast_encoder(model.encoder, dtype)
+        fast = None if model.encoder is None else fast_encoder(model.encoder, config.encoder.query_dtype)
         self._encode = model.encode_text if fast is None else fast
         self._width = 0 if model.encoder is None else int(model.encoder.width)
 
