@@ -42,7 +42,7 @@ from trainer.validation import CatalogueVectors
 
 _WEIGHTS, _STAGE, _IDS = "_weights", "_answers/_stage/_weights", "item_ids"
 _FUSION, _RERANKER = "_search/_fusion/_weights", "_search/_reranker/_weights"
-_TREES = "_answers/_stage/_trees/tables"
+_TREES = ("_answers/_stage/_trees/0/tables", "_answers/_stage/_trees/1/tables")
 _BATCH = 4096
 
 Arrays = list[npt.NDArray[Any]]
@@ -233,9 +233,13 @@ def _stage(
     parts: Parts, config: Config, catalogue: Catalogue, *, texts: npt.NDArray[np.float32] | None, saved: _Saved
 ) -> TwoStage | None:
     """Makes the ranking stage: networks and trees as they are, what is known of all items now."""
-    weights, trees = saved.weights(_STAGE), saved.weights(_TREES)
+    weights, trees = saved.weights(_STAGE), [saved.weights(name) for name in _TREES]
     if not weights:
         return None
+    if config.ranking.trees.count and not all(trees):
+        raise EnlargementError(
+            f"{parts.version} has no trees as this version of aisle reads them; run the pipeline once more"
+        )
     width = next(each.shape[0] for each in weights if each.ndim == 2 and each.shape[1] == BINS)
     networks = [RankingNetwork(width, config.ranking, config.seed + place) for place in range(config.ranking.ensemble)]
     for network in networks:
@@ -243,7 +247,7 @@ def _stage(
     _assign([variable for network in networks for variable in network.variables], weights)
     bought = learned_purchases(str(parts.tables), list(catalogue.ids), config)
     knowledge = Knowledge(bought, Wares(price_levels(catalogue), texts), config.ranking)
-    fitted = BoostedTrees(trees) if trees else None
+    fitted = (BoostedTrees(trees[0]), BoostedTrees(trees[1])) if config.ranking.trees.count else None
     return TwoStage(Lookout(knowledge, config), networks, fitted, depth=config.ranking.depth)
 
 

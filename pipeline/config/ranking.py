@@ -24,8 +24,11 @@ class TreesConfig(Section):
     """Boosted regression trees beside the networks: other mistakes, so that the mean of both is better than either."""
 
     count: int = pydantic.Field(250, ge=0, description="trees; 0 leaves the networks alone")
-    leaves: int = pydantic.Field(4, ge=2, description="of one tree at most")
-    learning_rate: float = pydantic.Field(0.2, gt=0, le=1)
+    first: int = pydantic.Field(
+        40, ge=1, description="of them, which read every candidate; the others read what the networks read"
+    )
+    leaves: int = pydantic.Field(31, ge=2, description="of one tree at most")
+    learning_rate: float = pydantic.Field(0.06, gt=0, le=1)
     least_candidates: int = pydantic.Field(100, ge=1, description="that a leaf has learned from")
 
 
@@ -59,7 +62,8 @@ class RankingConfig(Section):
     depth: int = pydantic.Field(
         48,
         ge=1,
-        description="candidates that the networks read, the best by the trees; twice as many as asked for if more",
+        description="candidates that networks and later trees read, the best by the first trees; "
+        "twice as many as asked for if more",
     )
     trees: TreesConfig = TreesConfig()
     heads: tuple[Head, ...] = pydantic.Field(

@@ -20,7 +20,7 @@ from trainer.ranking.knowledge import Wares
 from trainer.ranking.stage import TwoStage
 from trainer.ranking.training import PastWindow, RankingTraining, price_levels
 
-TREES = {"count": 3, "leaves": 4, "least_candidates": 5}
+TREES = {"count": 6, "first": 3, "leaves": 4, "learning_rate": 0.3, "least_candidates": 5}
 RANKING = {
     "hidden": [8],
     "epochs": 2,
@@ -88,13 +88,16 @@ def expected_scores(shop: ServedShop, stage: TwoStage, depth: int = ITEMS) -> np
     lists = training_of(shop)._lists(PastWindow(cases_table(), towers_of(shop)))
     assert np.diff(lists.starts).tolist() == [ITEMS] * CUSTOMERS
     bins = stage._bins(lists.features.T)
-    odds = np.mean([network(bins).numpy() for network in stage._networks], axis=0)
-    assert stage._trees is not None
-    told = stage._trees(tf.constant(lists.features.T)).numpy()
-    assert np.std(told) > 0.01
-    odds, told = (each.reshape(CUSTOMERS, ITEMS) for each in (odds, told))
-    least = np.sort(told, axis=1)[:, -depth, np.newaxis]
-    return np.where(told >= least, (odds + told) / 2, told)
+    told = np.mean([network(bins).numpy() for network in stage._networks], axis=0)
+    rough, rest = (part(tf.constant(lists.features.T)).numpy() for part in stage._trees)
+    assert np.std(rough) > 0.01
+    assert np.std(rest) > 0.01
+    close = ((rough + rest + told) / 2).reshape(CUSTOMERS, ITEMS)
+    rough = rough.reshape(CUSTOMERS, ITEMS)
+    least = np.sort(rough, axis=1)[:, -depth, np.newaxis]
+    read = rough >= least
+    lowest = np.where(read, close, np.inf).min(axis=1, keepdims=True)
+    return np.where(read, close, rough - least + lowest)
 
 
 def asked() -> dict[str, Any]:

@@ -53,23 +53,37 @@ def test_the_graph_answers_what_scikit_learn_answers(seed: int, leaves: int, cou
 def test_trees_learn_what_is_bought_and_the_same_each_time() -> None:
     values = drawn_values(3000, 3)
     labels = drawn_labels(values, 3)
-    config = TreesConfig(count=20, least_candidates=20)
+    config = TreesConfig(count=20, first=6, learning_rate=0.2, least_candidates=20)
     fitted = [fit_trees(lists_of(values, labels), config, 7) for _ in range(2)]
-    for one, other in zip(fitted[0].tables, fitted[1].tables, strict=True):
+    for one, other in zip(*([table for part in parts for table in part.tables] for parts in fitted), strict=True):
         np.testing.assert_array_equal(one, other)
     asked = drawn_values(3000, 4)
-    odds = fitted[0](tf.constant(asked.T)).numpy()
+    odds = sum(part(tf.constant(asked.T)).numpy() for part in fitted[0])
     bought = drawn_labels(asked, 4)
     share = 1 / (1 + np.exp(-odds))
     assert share[bought].mean() > share[~bought].mean() + 0.15
     assert share.mean() == pytest.approx(bought.mean(), abs=0.03)  # log-odds, not only an order
 
 
+@pytest.mark.parametrize("first", [1, 11, 12, 40])
+def test_the_first_trees_and_the_rest_say_together_what_all_say(first: int) -> None:
+    values = drawn_values(1000, 5)
+    labels = drawn_labels(values, 5)
+    config = {"count": 12, "least_candidates": 20}
+    few, rest = fit_trees(lists_of(values, labels), TreesConfig(**config, first=first), 7)
+    alone, nothing = fit_trees(lists_of(values, labels), TreesConfig(**config, first=12), 7)
+    asked = tf.constant(drawn_values(300, 6).T)
+    np.testing.assert_allclose(few(asked) + rest(asked), alone(asked), atol=1e-5)
+    np.testing.assert_array_equal(nothing(asked), 0.0)
+    fewer, _ = fit_trees(lists_of(values, labels), TreesConfig(**{**config, "count": min(first, 12)}), 7)
+    np.testing.assert_array_equal(few(asked), fewer(asked))
+
+
 def test_trees_without_a_split_answer_the_base_rate() -> None:
     values = drawn_values(30, 0)
     labels = np.arange(30) < 6
-    trees = fit_trees(lists_of(values, labels), TreesConfig(count=3, least_candidates=100), 0)
-    np.testing.assert_allclose(trees(tf.constant(values.T)), np.log(6 / 24), rtol=1e-5)
+    few, rest = fit_trees(lists_of(values, labels), TreesConfig(count=3, first=2, least_candidates=100), 0)
+    np.testing.assert_allclose(few(tf.constant(values.T)) + rest(tf.constant(values.T)), np.log(6 / 24), rtol=1e-5)
 
 
 def test_a_shop_may_go_without_trees() -> None:

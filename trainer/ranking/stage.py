@@ -52,18 +52,26 @@ class TwoStage(tf.Module):
     Args:
       lookout: finds and describes.
       networks: their log-odds are averaged. They have learned from the same lists, so they read the same bins.
-      trees: their log-odds weigh as much as those of all networks; None goes without.
-      depth: candidates of a request that the networks read where not all matter, the best by the trees.
+      trees: the first of them and the rest, as `fit_trees` makes them. Their log-odds weigh as much as those of all
+        networks; None goes without.
+      depth: candidates of a request that networks and later trees read where not all matter, the best by the first
+        trees.
 
     Raises:
       ValueError: if the networks read different bins.
     """
 
     def __init__(
-        self, lookout: Lookout, networks: Sequence[RankingNetwork], trees: BoostedTrees | None = None, *, depth: int
+        self,
+        lookout: Lookout,
+        networks: Sequence[RankingNetwork],
+        trees: tuple[BoostedTrees, BoostedTrees] | None = None,
+        *,
+        depth: int,
     ) -> None:
         super().__init__(name="ranking")
-        self._lookout, self._trees, self._depth = lookout, trees, depth
+        self._lookout, self._depth = lookout, depth
+        self._trees: Any = trees
         # The Keras models stay out of the saved object; only their weights are served.
         self._weights = [variable.value for network in networks for variable in network.variables]
         for network in networks[1:]:
@@ -90,23 +98,32 @@ class TwoStage(tf.Module):
         if self._trees is None:
             odds = self._told(values)
         else:
-            odds = self._trees(values)
-            read = tf.range(tf.size(odds)) if count is None else self._promising(odds, places, rows, count)
-            both = (tf.gather(odds, read) + self._told(tf.gather(values, read, axis=1))) / 2
-            odds = tf.tensor_scatter_nd_update(odds, read[:, tf.newaxis], both)
+            rough = self._trees[0](values)
+            odds = self._read(values, rough) if count is None else self._read_best(values, rough, places, rows, count)
         return tf.tensor_scatter_nd_update(tf.zeros(tf.shape(rows)), places, odds)
+
+    def _read(self, values: tf.Tensor, rough: tf.Tensor) -> tf.Tensor:
+        """What all say of features [features, n] of which the first trees say `rough`, [n]."""
+        return (rough + self._trees[1](values) + self._told(values)) / 2
+
+    def _read_best(
+        self, values: tf.Tensor, rough: tf.Tensor, places: tf.Tensor, rows: tf.Tensor, count: tf.Tensor
+    ) -> tf.Tensor:
+        """The same for the best of each line by the first trees; the others stay below them, in these trees' order."""
+        lines = places[:, 0]
+        table = tf.tensor_scatter_nd_update(tf.fill(tf.shape(rows), -np.float32(np.inf)), places, rough)
+        depth = tf.minimum(tf.maximum(self._depth, 2 * count), tf.shape(rows)[1])
+        # The least of a line that is read, equal ones with it; minus infinity where all of the line are.
+        least = tf.reduce_min(tf.math.top_k(table, depth, sorted=False).values, axis=1)
+        read = tf.where(rough >= tf.gather(least, lines))[:, 0]
+        odds = self._read(tf.gather(values, read, axis=1), tf.gather(rough, read))
+        lowest = tf.math.unsorted_segment_min(odds, tf.gather(lines, read), tf.shape(rows)[0])
+        return tf.tensor_scatter_nd_update(rough + tf.gather(lowest - least, lines), read[:, tf.newaxis], odds)
 
     def _told(self, values: tf.Tensor) -> tf.Tensor:
         """What the networks say, features in rows: [features, n] to [n]."""
         bins = self._bins(values)
         return tf.add_n([network(bins) for network in self._networks]) / len(self._networks)
-
-    def _promising(self, odds: tf.Tensor, places: tf.Tensor, rows: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-        """Picks those of the candidates [n] that are among the best of their line, [m]; equal ones go together."""
-        table = tf.tensor_scatter_nd_update(tf.fill(tf.shape(rows), -np.float32(np.inf)), places, odds)
-        depth = tf.minimum(tf.maximum(self._depth, 2 * count), tf.shape(rows)[1])
-        least = tf.reduce_min(tf.math.top_k(table, depth, sorted=False).values, axis=1)
-        return tf.cast(tf.where(odds >= tf.gather(least, places[:, 0]))[:, 0], tf.int32)
 
 
 def _cut(request: Request, length: int) -> Request:

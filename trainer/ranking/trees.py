@@ -24,6 +24,8 @@ Arrays = list[npt.NDArray[Any]]
 class BoostedTrees(tf.Module):
     """Log-odds that a customer buys a candidate, added up over trees.
 
+    Trees add to what those before them say: the first of them say roughly what all do, and cost little.
+
     A leaf is reached where every condition on its path holds. That is one product of matrices for each tree: no op
     beyond TensorFlow's own, and no loop.
 
@@ -47,7 +49,7 @@ class BoostedTrees(tf.Module):
         return start + tf.matmul(leaves, tf.reshape(reached, [count * leaf_count, tf.shape(values)[1]]))[0]
 
 
-def fit_trees(lists: CandidateLists, config: TreesConfig, seed: int) -> BoostedTrees:
+def fit_trees(lists: CandidateLists, config: TreesConfig, seed: int) -> tuple[BoostedTrees, BoostedTrees]:
     """Learns which candidates are bought, each for itself.
 
     Friedman, Greedy function approximation: a gradient boosting machine, 2001.
@@ -56,6 +58,9 @@ def fit_trees(lists: CandidateLists, config: TreesConfig, seed: int) -> BoostedT
       lists: candidates of past requests; some were bought and some were not.
       config: sizes.
       seed: of what is drawn at random.
+
+    Returns:
+      The first `config.first` trees, and those after them, maybe none: what both say, added up, is the answer.
     """
     learner = HistGradientBoostingClassifier(
         max_iter=config.count,
@@ -68,7 +73,22 @@ def fit_trees(lists: CandidateLists, config: TreesConfig, seed: int) -> BoostedT
     )
     learner.fit(np.where(lists.features > _MISSING, lists.features, _MISSING), lists.labels)
     _LOG.info("ranking: %d trees of at most %d leaves", config.count, config.leaves)
-    return BoostedTrees(tables_of(learner))
+    tables = tables_of(learner)
+    return BoostedTrees(_part(tables, 0, config.first)), BoostedTrees(_part(tables, config.first, config.count))
+
+
+def _part(tables: Arrays, begin: int, end: int) -> Arrays:
+    """Cuts some trees out of the tables of `tables_of`; only the first of all has the start of the sum."""
+    features, thresholds, paths, leaves, start = tables
+    width = paths.shape[1]
+    cells = slice(begin * width, end * width)
+    return [
+        features[cells],
+        thresholds[cells],
+        paths[begin:end],
+        leaves[:, cells],
+        start if begin == 0 else np.zeros_like(start),
+    ]
 
 
 def tables_of(learner: HistGradientBoostingClassifier) -> Arrays:
