@@ -10,8 +10,8 @@ setup: ## private uv, .venv with the locked packages, the text encoder
 demo: setup ## simulate a small shop, run the pipeline, serve, ask over gRPC, show the answers
 	@.venv/bin/python -m examples.demo
 
-test: setup ## every test, in three processes
-	@.venv/bin/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder --durations=30
+test: setup ## every test, in two processes
+	@.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=30
 
 check: setup ## style, types
 	@.venv/bin/ruff format --check .
