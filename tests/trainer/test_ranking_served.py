@@ -20,18 +20,18 @@ from trainer.ranking.knowledge import Wares
 from trainer.ranking.stage import TwoStage
 from trainer.ranking.training import PastWindow, RankingTraining, price_levels
 
-TREES = {"count": 6, "first": 3, "leaves": 4, "learning_rate": 0.3, "least_candidates": 5}
+TREES = {"count": 12, "first": 2, "leaves": 4, "learning_rate": 0.3, "least_candidates": 5}
 RANKING = {
     "hidden": [8],
     "epochs": 2,
     "ensemble": 2,
-    "depth": 9,
+    "depth": 7,
     "history_length": 9,
     "dropout": 0.0,
     "trees": TREES,
 }
 CONFIG = served_config(ranking=RANKING)
-ITEMS, CUSTOMERS = 48, 12
+ITEMS, CUSTOMERS = 48, 24
 TEXTS = np.random.default_rng(6).normal(size=(ITEMS, 4)).astype(np.float32)
 CANDIDATES = [[f"i{row:05}" for row in range(ITEMS)]] * CUSTOMERS
 
@@ -116,7 +116,7 @@ def test_recommend_scores_as_the_training_does(
     assert np.std(expected, axis=1).min() > 0.01
 
 
-@pytest.mark.parametrize(("k", "depth"), [(3, 9), (7, 14)])
+@pytest.mark.parametrize(("k", "depth"), [(3, 7), (7, 14)])
 def test_networks_read_the_best_by_the_trees(
     k: int, depth: int, served_shop: ServedShop, learned: TwoStage, served: ExportedModel
 ) -> None:
