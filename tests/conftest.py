@@ -12,6 +12,9 @@ import pytest
 
 # TensorFlow decides once in a process which Keras `tf.keras` is; TFRS needs the older one.
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
+# Processes of tests stand beside each other: threads of OpenMP that wait in a loop for one without a core take minutes.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _AISLE = (sys.executable, "-m", "pipeline.cli")
 _ROOT = Path(__file__).parents[1]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from click.testing import CliRunner
 
 from pipeline.commands.index import command
@@ -38,9 +39,11 @@ class Shop:
             writer.writeheader()
             writer.writerows(rows)
 
+    def words(self) -> list[str]:
+        return [str(self.yaml), "--output", str(self.run), "--set", f"tables.items.path={self.items}"]
+
     def index(self) -> dict[str, Any]:
-        words = [str(self.yaml), "--output", str(self.run), "--set", f"tables.items.path={self.items}", "--json"]
-        done = CliRunner().invoke(command, words)
+        done = CliRunner().invoke(command, [*self.words(), "--json"])
         assert done.exit_code == 0, done.output
         return json.loads(done.output[done.output.index("{") :])
 
@@ -109,3 +112,20 @@ def test_a_version_of_another_run_is_refused(pushed_run: Path, shop_yaml: Path, 
     done = CliRunner().invoke(command, [str(shop_yaml), "--output", str(other.run)])
     assert done.exit_code == 1
     assert "knows 7 items, the tables of the run" in done.output
+
+
+@pytest.mark.slow
+def test_a_model_of_an_older_aisle_stays_as_it_is(pushed_run: Path, shop_yaml: Path, tmp_path: Path) -> None:
+    older = Shop(pushed_run, shop_yaml, tmp_path)
+    before = versions(older.base)
+    (weights,) = (str(each.with_suffix("")) for each in older.base.glob("*/variables/variables.index"))
+    saved = tf.train.load_checkpoint(weights)
+    values = {name: saved.get_tensor(name) for name in saved.get_variable_to_shape_map() if "_trees/1/" not in name}
+    tf.raw_ops.SaveV2(
+        prefix=weights, tensor_names=list(values), shape_and_slices=[""] * len(values), tensors=list(values.values())
+    )
+    done = CliRunner().invoke(command, older.words())
+    assert done.exit_code == 1
+    assert "no trees as this version of aisle reads them; run the pipeline once more" in done.output
+    assert versions(older.base) == before
+    assert not list(older.run.glob(".index-*"))
