@@ -1,4 +1,4 @@
-"""Search in the ESCI sample beside its rivals, over the whole catalogue, and how long an answer takes.
+"""Search in the ESCI sample beside its rivals, over the whole catalogue; how long an answer and new products take.
 
     python -m benchmarks.search [--run DIR] [--seconds 5] [--adapt [mode=lora ...]]
 
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from benchmarks import search_adaptation, search_latency, search_rivals
+from benchmarks import search_adaptation, search_growth, search_latency, search_rivals
 from benchmarks.runs import ROOT, Trained, finished, run
 from benchmarks.search_fusion import CROSS_VALIDATED, Fusions, Measured
 from benchmarks.search_judgments import METRICS, NDCG, RECALL, Judgments, misspelt, read_judgments
@@ -81,6 +81,7 @@ def main() -> None:
     print_typos(ask, judged, ours)
     search_latency.print_times(trained.model, judged.queries, options.seconds)
     search_latency.print_scale(search_rivals.read_texts(trained.tables, ("title",)), judged.queries)
+    search_growth.print_growth(folder)
 
 
 def _options() -> argparse.Namespace:

@@ -100,7 +100,7 @@ class RankingTraining:
 
     def _lists(self, window: PastWindow) -> CandidateLists:
         cases = _thinned(window.cases, self.config.ranking.max_requests)
-        describe = self._describe(window)
+        describe: Any = None
         truth = cases["truth"].to_pylist()
         features, labels, lengths = [], [], []
         for first in range(0, len(cases), _BATCH):
@@ -108,6 +108,7 @@ class RankingTraining:
             inputs = {
                 name: tf.constant(values) for name, values in case_inputs(part, self.config.features.context).items()
             }
+            describe = describe or self._describe(window, inputs)
             values, rows = (each.numpy() for each in describe(inputs))
             there = rows >= 0
             features.append(values)
@@ -116,8 +117,8 @@ class RankingTraining:
         starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
         return CandidateLists(np.concatenate(features), np.concatenate(labels), starts)
 
-    def _describe(self, window: PastWindow) -> tf.types.experimental.PolymorphicFunction:
-        """Makes the graph from raw requests to candidates and their features: the one that is served."""
+    def _describe(self, window: PastWindow, like: Mapping[str, tf.Tensor]) -> tf.types.experimental.PolymorphicFunction:
+        """Makes the graph from raw requests, of whatever size, to candidates and their features: the one served."""
         lookout = self._lookout(window.start)
         ids = tf.constant(list(self.catalogue.ids))
         numbered = tf.lookup.KeyValueTensorInitializer(ids, tf.range(len(self.catalogue), dtype=tf.int64))
@@ -132,14 +133,14 @@ class RankingTraining:
         )
         count = tf.constant(min(self.config.serving.default_k, len(self.catalogue)))
 
-        @tf.function(reduce_retracing=True, autograph=False)
         def describe(inputs: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
             request = reader.read(inputs)
             evidence = lookout.look(request, index.scores(request.queries))
             rows = lookout.candidates(evidence, evidence.towers, count)
             return tf.transpose(lookout.features(evidence, tf.where(rows >= 0), rows)), rows
 
-        return describe
+        shapes = {name: tf.TensorSpec([None] * len(each.shape), each.dtype) for name, each in like.items()}
+        return tf.function(describe, input_signature=[shapes], autograph=False)
 
 
 def _thinned(cases: pa.Table, most: int) -> pa.Table:
