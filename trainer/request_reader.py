@@ -46,8 +46,13 @@ class TextReader(tf.Module):
     def __init__(self, config: Config, model: Towers) -> None:
         super().__init__(name="texts")
         self._tokenised = config.encoder.kind == "keras_nlp"
-        fast = None if model.encoder is None else fast_encoder(model.encoder, config.encoder.query_dtype)
-        self._encode = model.encode_text if fast is None else fast
+        self._fast = None if model.encoder is None else fast_encoder(model.encoder, config.encoder.query_dtype)
+        # One function, which all signatures call: to trace, load and optimise hundreds of ops for each takes seconds.
+        read = tf.TensorSpec([None, None], tf.int64) if self._tokenised else tf.TensorSpec([None], tf.string)
+        encode = model.encode_text if self._fast is None else self._fast.__call__
+        self._encode: Any = None
+        if model.encoder is not None:
+            self._encode = tf.function(encode, input_signature=[read], autograph=False)
         self._width = 0 if model.encoder is None else int(model.encoder.width)
 
     def vectors(self, features: Tensors, *, tokens: str, strings: str, wanted: tf.Tensor | None = None) -> tf.Tensor:

@@ -12,6 +12,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shop_tables import write_items
+from word_lines import lists
 
 from pipeline.config import SearchConfig
 from trainer.index import ExactIndex
@@ -74,7 +75,7 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def _words(text: str | bytes) -> list[str]:
-    return [word.decode() for word in words(tf.constant([text])).to_list()[0]]
+    return lists(words(tf.constant([text])))[0]
 
 
 @pytest.mark.parametrize(
@@ -105,14 +106,14 @@ def test_texts_become_words(text: str | bytes, expected: list[str]) -> None:
 @given(st.one_of(st.text(max_size=60), st.binary(max_size=60)))
 def test_any_text_becomes_clean_words(text: str | bytes) -> None:
     cut = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    for word in words(shortened(tf.constant([cut]))).flat_values.numpy():
+    for word in words(shortened(tf.constant([cut]))).values.numpy():
         assert word
         assert not set(word.decode()) & set(" \t\n<>_~'\"")
 
 
 def test_long_queries_are_cut() -> None:
     assert len(shortened(tf.constant(["é" * 10_000])).numpy()[0].decode()) == MOST_CHARACTERS
-    assert codes(tf.constant(["WH-1000XM4, (B07/x)"])).to_list() == [[b"wh1000xm4", b"b07x"]]
+    assert lists(codes(tf.constant(["WH-1000XM4, (B07/x)"]))) == [["wh1000xm4", "b07x"]]
 
 
 def _library(documents: list[list[str]], queries: list[list[str]], stemmer: Stemmer.Stemmer) -> np.ndarray:
@@ -130,8 +131,7 @@ def _library(documents: list[list[str]], queries: list[list[str]], stemmer: Stem
 
 def _without_stop_words(texts: list[str]) -> list[list[str]]:
     return [
-        [w.decode() for w in line if w.decode() not in bm25s.stopwords.STOPWORDS_EN]
-        for line in words(tf.constant(texts)).to_list()
+        [word for word in line if word not in bm25s.stopwords.STOPWORDS_EN] for line in lists(words(tf.constant(texts)))
     ]
 
 
@@ -160,7 +160,7 @@ def test_scores_are_those_of_the_library_on_real_products() -> None:
 
 
 def test_unwritten_forms_of_a_word_are_found(search: WordSearch) -> None:
-    found = search.read(tf.constant(["slipper", "slippers", "headphone", "headphones"])).stems.to_list()
+    found = lists(search.read(tf.constant(["slipper", "slippers", "headphone", "headphones"])).stems)
     assert found[0] == found[1]
     assert found[2] == found[3]
     assert min(found[0][0], found[2][0]) >= 0

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from pipeline import schema
 from trainer.index import best
+from trainer.lexical.lines import Lines, put_together
 from trainer.lexical.postings import plain_postings
 from trainer.lexical.texts import ItemTexts
 from trainer.lexical.words import codes, condensed
@@ -43,7 +44,7 @@ class ExactKeys(tf.Module):
         for start in range(0, len(texts.ids), _BATCH):
             columns = [tf.constant(each[start : start + _BATCH].tolist()) for each in named]
             keys = function(*columns)
-            for row, key in zip(keys.value_rowids().numpy(), keys.flat_values.numpy(), strict=True):
+            for row, key in zip(keys.rows.numpy(), keys.values.numpy(), strict=True):
                 pairs.add((numbers.setdefault(key, len(numbers)), start + int(row)))
         self._postings = plain_postings(sorted(pairs), len(numbers), items=len(texts.ids), name="exact")
         table = tf.lookup.KeyValueTensorInitializer(
@@ -53,9 +54,8 @@ class ExactKeys(tf.Module):
 
     def found(self, queries: tf.Tensor) -> tf.Tensor:
         """Tells which items queries [batch] name: bool [batch, items]."""
-        keys = tf.concat([_whole(queries), _parts(queries)], axis=1)
-        numbers = keys.with_flat_values(self._numbers.lookup(keys.flat_values))
-        return self._postings.scores(numbers) > 0
+        keys = put_together(_whole(queries), _parts(queries))
+        return self._postings.scores(keys.with_values(self._numbers.lookup(keys.values))) > 0
 
 
 class Phrases(tf.Module):
@@ -73,11 +73,11 @@ class Phrases(tf.Module):
         self._titles = tf.Variable(table, trainable=False, name="titles")
         self._count = min(_LOOKED_AT, len(titles))
 
-    def found(self, stems: tf.RaggedTensor, scores: tf.Tensor) -> tf.Tensor:
+    def found(self, stems: Lines, scores: tf.Tensor) -> tf.Tensor:
         """Looks at the titles that have most of the words.
 
         Args:
-          stems: int64 [batch, (words)], negative for unknown words; a phrase has from two to `PHRASE_WORDS`.
+          stems: int64, of each query, negative for unknown words; a phrase has from two to `PHRASE_WORDS`.
           scores: [batch, items], which titles to look at.
 
         Returns:
@@ -85,13 +85,12 @@ class Phrases(tf.Module):
         """
         rows = best(scores, self._count)
         titles = tf.gather(self._titles, tf.maximum(rows, 0))
-        lengths = stems.row_lengths()
-        wanted = tf.cast(stems.to_tensor(default_value=_NO_WORD, shape=[None, PHRASE_WORDS]), tf.int32)
+        lengths, wanted = stems.lengths(), _first_words(stems)
         here = tf.ones_like(titles[:, :, :TITLE_WORDS], tf.bool)
         for place in range(PHRASE_WORDS):
             over = (lengths <= place)[:, tf.newaxis, tf.newaxis]
             here &= over | tf.equal(titles[:, :, place : TITLE_WORDS + place], wanted[:, place, tf.newaxis, tf.newaxis])
-        phrase = (lengths > 1) & (lengths <= PHRASE_WORDS) & (tf.reduce_min(stems, axis=1) >= 0)
+        phrase = (lengths > 1) & (lengths <= PHRASE_WORDS) & _all_known(stems)
         hits = tf.reduce_any(here, axis=2) & phrase[:, tf.newaxis] & (rows >= 0)
         places = tf.where(hits)
         cells = tf.stack([places[:, 0], tf.gather_nd(rows, places)], axis=1)
@@ -99,18 +98,31 @@ class Phrases(tf.Module):
         return tf.scatter_nd(cells, marks, tf.shape(scores, tf.int64)) > 0
 
 
-def _item_keys(ids: tf.Tensor, titles: tf.Tensor, brands: tf.Tensor) -> tf.RaggedTensor:
-    return tf.concat([_whole(ids), _whole(titles), _whole(brands), _parts(ids), _parts(titles)], axis=1)
+def _first_words(stems: Lines) -> tf.Tensor:
+    """Writes the first `PHRASE_WORDS` of each line into a table, int32 [count, PHRASE_WORDS]."""
+    cells = tf.stack([stems.rows, stems.places()], axis=1)
+    first = tf.where(cells[:, 1] < PHRASE_WORDS)[:, 0]
+    table = tf.fill(tf.stack([stems.count, PHRASE_WORDS]), _NO_WORD)
+    found = tf.cast(tf.gather(stems.values, first), tf.int32)
+    return tf.tensor_scatter_nd_update(table, tf.gather(cells, first), found)
 
 
-def _whole(texts: tf.Tensor) -> tf.RaggedTensor:
+def _all_known(stems: Lines) -> tf.Tensor:
+    return tf.math.unsorted_segment_min(stems.values, stems.rows, stems.count) >= 0
+
+
+def _item_keys(ids: tf.Tensor, titles: tf.Tensor, brands: tf.Tensor) -> Lines:
+    return put_together(_whole(ids), _whole(titles), _whole(brands), _parts(ids), _parts(titles))
+
+
+def _whole(texts: tf.Tensor) -> Lines:
     found = condensed(texts)
-    keys = tf.strings.join([_WHOLE, found])[:, tf.newaxis]
-    return tf.ragged.boolean_mask(keys, tf.not_equal(found, "")[:, tf.newaxis])
+    size = tf.size(texts, tf.int64)
+    return Lines(tf.strings.join([_WHOLE, found]), tf.range(size), size).where(tf.not_equal(found, ""))
 
 
-def _parts(texts: tf.Tensor) -> tf.RaggedTensor:
+def _parts(texts: tf.Tensor) -> Lines:
     found = codes(texts)
-    flat = found.flat_values
-    named = tf.strings.regex_full_match(flat, _CODE) & (tf.strings.length(flat, unit="UTF8_CHAR") >= _SHORTEST_CODE)
-    return tf.ragged.boolean_mask(found.with_flat_values(tf.strings.join([_PART, flat])), found.with_flat_values(named))
+    named = tf.strings.regex_full_match(found.values, _CODE)
+    named &= tf.strings.length(found.values, unit="UTF8_CHAR") >= _SHORTEST_CODE
+    return found.with_values(tf.strings.join([_PART, found.values])).where(named)

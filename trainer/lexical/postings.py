@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from trainer.lexical.lines import Lines
+
 Rows = npt.NDArray[np.int64]
 
 
@@ -36,47 +38,49 @@ class Postings(tf.Module):
         self._rows = tf.Variable(rows, trainable=False, name="rows")
         self._weights = tf.Variable(weights, trainable=False, name="weights")
 
-    def scores(self, keys: tf.RaggedTensor) -> tf.Tensor:
+    def scores(self, keys: Lines) -> tf.Tensor:
         """Adds up what the keys of each line say; a key that comes twice counts twice.
 
         Args:
-          keys: int64 [batch, (keys)], negative for an unknown one.
+          keys: int64, of each line of the batch, negative for an unknown one; in any order.
 
         Returns:
           float32 [batch, items].
         """
-        batch = keys.nrows(out_type=tf.int64)
-        entries, counts = self._entries(keys)
-        lines = tf.repeat(keys.value_rowids(), counts)
-        cells = lines * self._items + tf.cast(tf.gather(self._rows, entries), tf.int64)
-        summed = tf.math.unsorted_segment_sum(tf.gather(self._weights, entries), cells, batch * self._items)
-        return tf.reshape(summed, tf.stack([batch, self._items]))
+        entries, owners = self._entries(keys)
+        cells = tf.gather(keys.rows * self._items, owners) + tf.cast(tf.gather(self._rows, entries), tf.int64)
+        summed = tf.math.unsorted_segment_sum(tf.gather(self._weights, entries), cells, keys.count * self._items)
+        return tf.reshape(summed, tf.stack([keys.count, self._items]))
 
-    def speak_for(self, keys: tf.RaggedTensor, rows: tf.Tensor) -> tf.Tensor:
+    def speak_for(self, keys: Lines, rows: tf.Tensor) -> tf.Tensor:
         """Tells which keys of each line speak for which of some items.
 
         Args:
-          keys: int64 [batch, (keys)], negative for an unknown one, which speaks for none.
+          keys: int64, of each line of the batch, negative for an unknown one, which speaks for none.
           rows: int64 [batch, n], items; negative for none.
 
         Returns:
-          bool [all keys, n], in the order of the keys' flat values.
+          bool [all keys, n].
         """
-        entries, counts = self._entries(keys)
-        places = tf.range(tf.size(counts), dtype=tf.int64) * self._items
+        entries, owners = self._entries(keys)
+        places = tf.range(tf.size(keys.values, tf.int64)) * self._items
         # Entries are sorted by key and then by item, so one search finds each pair of both.
-        listed = tf.repeat(places, counts) + tf.cast(tf.gather(self._rows, entries), tf.int64)
+        listed = tf.gather(places, owners) + tf.cast(tf.gather(self._rows, entries), tf.int64)
         listed = tf.concat([listed, tf.constant([-1], tf.int64)], axis=0)
-        mine = tf.gather(rows, keys.value_rowids())
+        mine = tf.gather(rows, keys.rows)
         wanted = places[:, tf.newaxis] + mine
         found = tf.searchsorted(listed[:-1], tf.reshape(wanted, [-1]), out_type=tf.int64)
         return tf.equal(tf.gather(listed, tf.reshape(found, tf.shape(wanted))), wanted) & (mine >= 0)
 
-    def _entries(self, keys: tf.RaggedTensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Lists the entries of all keys, one key after the other, and how many each key has."""
-        known = tf.where(keys.flat_values >= 0, keys.flat_values, self._unknown)
+    def _entries(self, keys: Lines) -> tuple[tf.Tensor, tf.Tensor]:
+        """Lists the entries of all keys, one key after the other, and the place of the key that each belongs to."""
+        known = tf.where(keys.values >= 0, keys.values, self._unknown)
         starts, ends = tf.gather(self._splits, known), tf.gather(self._splits, known + 1)
-        return tf.ragged.range(starts, ends).flat_values, ends - starts
+        listed = tf.raw_ops.RaggedRange(starts=starts, limits=ends, deltas=tf.constant(1, tf.int64))
+        entries, begins = listed.rt_dense_values, listed.rt_nested_splits[:-1]
+        # One more for each key that begins here or before: several at once where some have no entry.
+        begun = tf.math.unsorted_segment_sum(tf.ones_like(begins), begins, tf.size(entries, tf.int64) + 1)
+        return entries, tf.cumsum(begun)[:-1] - 1
 
 
 def bm25_postings(documents: Sequence[Rows], keys: int, *, k1: float, b: float, name: str) -> Postings:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from pipeline.config import SearchConfig
 from trainer.lexical.exact import ExactKeys, Phrases
 from trainer.lexical.fusion import Found
+from trainer.lexical.lines import Lines
 from trainer.lexical.postings import bm25_postings
 from trainer.lexical.spelling import Spelling
 from trainer.lexical.texts import ItemTexts
@@ -24,13 +25,13 @@ class Query(NamedTuple):
 
     Args:
       texts: string [batch], cut to what is read; misspelt words are replaced.
-      words: string [batch, (words)], as they are read, without stop words.
-      stems: int64 [batch, (words)], of these words, negative for one that no item has.
+      words: string, of each query, as they are read, without stop words.
+      stems: int64, of these words, negative for one that no item has.
     """
 
     texts: tf.Tensor
-    words: tf.RaggedTensor
-    stems: tf.RaggedTensor
+    words: Lines
+    stems: Lines
 
 
 class WordSearch(tf.Module):
@@ -68,17 +69,17 @@ class WordSearch(tf.Module):
     def read(self, queries: tf.Tensor) -> Query:
         """Splits queries, string [batch], into words and corrects those."""
         queries = shortened(queries)
-        typed = read = words(queries)[:, :_MOST_WORDS]
-        stems = self._table.stems(typed.flat_values)
+        typed = words(queries)
+        typed = read = typed.where(typed.places() < _MOST_WORDS)
+        stems = self._table.stems(typed.values)
         if self._spelling is not None:
-            read = typed.with_flat_values(self._spelling.corrected(typed.flat_values, stems))
-            same = tf.equal(read, typed)
-            stems = tf.where(same.flat_values, stems, self._table.stems(read.flat_values))
-            corrected = tf.strings.reduce_join(read, axis=1, separator=" ")
-            queries = tf.where(tf.reduce_all(same, axis=1), queries, corrected)
-        kept = typed.with_flat_values(tf.not_equal(stems, STOP_WORD))
-        known = tf.ragged.boolean_mask(read, kept)
-        return Query(queries, known, tf.ragged.boolean_mask(typed.with_flat_values(stems), kept))
+            read = typed.with_values(self._spelling.corrected(typed.values, stems))
+            changed = tf.not_equal(read.values, typed.values)
+            stems = tf.where(changed, self._table.stems(read.values), stems)
+            slips = tf.math.unsorted_segment_sum(tf.cast(changed, tf.int32), typed.rows, typed.count)
+            queries = tf.where(slips > 0, read.joined(), queries)
+        kept = tf.not_equal(stems, STOP_WORD)
+        return Query(queries, read.where(kept), read.with_values(stems).where(kept))
 
     @property
     def size(self) -> int:
@@ -99,7 +100,7 @@ class WordSearch(tf.Module):
         documents = self.document_scores(query)
         named = self._exact.found(shortened(typed)) | self._phrases.found(query.stems, documents[0])
         by_words = tuple(_of_best(scores) for scores in documents)
-        says = (query.stems.row_lengths() > 0) | tf.reduce_any(named, axis=1)
+        says = (query.stems.lengths() > 0) | tf.reduce_any(named, axis=1)
         return Found(by_words, named, says)
 
     def matched(self, query: Query, rows: tf.Tensor) -> tf.Tensor:
@@ -113,9 +114,8 @@ class WordSearch(tf.Module):
           string [batch, n], the words with spaces between them.
         """
         hits = [self._documents[place].speak_for(query.stems, rows) for place in self._widest]
-        flat = tf.where(tf.reduce_any(tf.stack(hits), axis=0), query.words.flat_values[:, tf.newaxis], "")
-        shown = tf.RaggedTensor.from_row_splits(flat, query.words.row_splits).to_tensor(default_value="")
-        joined = tf.strings.reduce_join(shown, axis=1, separator=" ")
+        found = tf.where(tf.reduce_any(tf.stack(hits), axis=0), query.words.values[:, tf.newaxis], "")
+        joined = query.words.with_values(found).joined()
         return tf.strings.strip(tf.strings.regex_replace(joined, " +", " "))
 
 

@@ -95,9 +95,9 @@ def _split(texts: npt.NDArray[np.object_]) -> tuple[pa.Array, Rows]:
     function = tf.function(words, input_signature=[tf.TensorSpec([None], tf.string)])
     flat, lengths = [], []
     for start in range(0, len(texts), _BATCH):
-        ragged = function(tf.constant(texts[start : start + _BATCH].tolist()))
-        flat.append(pa.array(ragged.flat_values.numpy(), pa.binary()))
-        lengths.append(ragged.row_lengths().numpy())
+        found = function(tf.constant(texts[start : start + _BATCH].tolist()))
+        flat.append(pa.array(found.values.numpy(), pa.binary()))
+        lengths.append(found.lengths().numpy())
     return pa.concat_arrays(flat), np.cumsum(np.concatenate(lengths))[:-1]
 
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from trainer.lexical import units
+from trainer.lexical.lines import Lines, split
 
 MOST_CHARACTERS = 1_000  # of a query; nobody types more than that on purpose
 _TAG = r"</?[A-Za-z!][^<>]*>"
@@ -37,7 +38,7 @@ def cleaned(texts: tf.Tensor) -> tf.Tensor:
     return tf.strings.regex_replace(found, _FRACTION_SLASH, "/")
 
 
-def words(texts: tf.Tensor) -> tf.RaggedTensor:
+def words(texts: tf.Tensor) -> Lines:
     """Splits texts into words.
 
     Numbers keep their point or slash ("1.75", "1/2"), lose the commas of thousands, and stand apart from their unit
@@ -47,7 +48,7 @@ def words(texts: tf.Tensor) -> tf.RaggedTensor:
       texts: string [n].
 
     Returns:
-      string [n, (words)].
+      strings, the words of each text.
     """
     found = tf.strings.regex_replace(cleaned(texts), f"[{_POINT}{_SLASH}]", " ")
     found = tf.strings.regex_replace(found, r"(\d),(\d\d\d)", r"\1\2")
@@ -58,22 +59,20 @@ def words(texts: tf.Tensor) -> tf.RaggedTensor:
     found = tf.strings.regex_replace(found, rf"[^\p{{L}}\p{{N}}{_POINT}{_SLASH}]+", " ")
     for sign, kept in ((".", _POINT), ("/", _SLASH)):
         found = tf.strings.regex_replace(found, kept, sign)
-    return tf.strings.split(found)
+    return split(found)
 
 
-def codes(texts: tf.Tensor) -> tf.RaggedTensor:
+def codes(texts: tf.Tensor) -> Lines:
     """Splits texts at spaces and leaves only letters and digits of each part: "WH-1000XM4," becomes "wh1000xm4".
 
     Args:
       texts: string [n].
 
     Returns:
-      string [n, (parts)]; "" where nothing is left of a part.
+      strings, the parts of each text; "" where nothing is left of a part.
     """
-    parts = tf.strings.split(cleaned(texts))
-    return tf.RaggedTensor.from_row_splits(
-        tf.strings.regex_replace(parts.flat_values, _NOT_OF_CODES, ""), parts.row_splits
-    )
+    parts = split(cleaned(texts))
+    return parts.with_values(tf.strings.regex_replace(parts.values, _NOT_OF_CODES, ""))
 
 
 def condensed(texts: tf.Tensor) -> tf.Tensor:
