@@ -137,7 +137,7 @@ def _gram(matrix: Any, penalty: float) -> npt.NDArray[np.float64]:
 
 def _inverse(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Inverts a symmetric, positive definite matrix by its Cholesky factor: half the work of a general inverse."""
-    factor, _ = scipy.linalg.lapack.dpotrf(matrix, lower=True, clean=False)
+    factor, _ = scipy.linalg.cho_factor(matrix, lower=True)
     lower, _ = scipy.linalg.lapack.dpotri(factor, lower=True, overwrite_c=True)
     lower = np.tril(lower)
     inverse: npt.NDArray[np.float64] = lower + np.tril(lower, -1).T
