@@ -46,14 +46,16 @@ class TextReader(tf.Module):
     def __init__(self, config: Config, model: Towers) -> None:
         super().__init__(name="texts")
         self._tokenised = config.encoder.kind == "keras_nlp"
-        self._fast = None if model.encoder is None else fast_encoder(model.encoder, config.encoder.query_dtype)
-        # One function, which all signatures call: to trace, load and optimise hundreds of ops for each takes seconds.
-        read = tf.TensorSpec([None, None], tf.int64) if self._tokenised else tf.TensorSpec([None], tf.string)
-        encode = model.encode_text if self._fast is None else self._fast.__call__
+        self._fast: Any = None
         self._encode: Any = None
+        self._width = 0
         if model.encoder is not None:
+            self._fast = fast_encoder(model.encoder, config.encoder.query_dtype)
+            encode = model.encode_text if self._fast is None else self._fast.__call__
+            # One function, which all signatures call: to trace and load hundreds of ops for each takes seconds.
+            read = tf.TensorSpec([None, None], tf.int64) if self._tokenised else tf.TensorSpec([None], tf.string)
             self._encode = tf.function(encode, input_signature=[read], autograph=False)
-        self._width = 0 if model.encoder is None else int(model.encoder.width)
+            self._width = int(model.encoder.width)
 
     def vectors(self, features: Tensors, *, tokens: str, strings: str, wanted: tf.Tensor | None = None) -> tf.Tensor:
         """Encodes what the transformed features hold.

@@ -14,6 +14,16 @@ from pipeline.tables import import_tables
 
 HEADER = "user_id,item_id,timestamp,event_type,price\n"
 SHARED_DATA = Path(__file__).parents[3] / "shared" / "data"
+ROWS = [
+    {
+        "user_id": f"u{row % 3}",
+        "item_id": f"i{row % 5}",
+        "timestamp": f"2024-01-01T00:00:{row:02d}",
+        "event_type": "view",
+        "price": 0.5 + row,
+    }
+    for row in range(20)
+]
 
 
 def lines(count: int, start: int = 0) -> str:

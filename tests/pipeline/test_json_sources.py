@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from table_files import (
+    ROWS,
     dropped,
     import_report,
     read_events,
@@ -14,17 +15,6 @@ from table_files import (
 )
 
 from pipeline.tables import TableError, import_tables, plan_parts
-
-ROWS = [
-    {
-        "user_id": f"u{row % 3}",
-        "item_id": f"i{row % 5}",
-        "timestamp": f"2024-01-01T00:00:{row:02d}",
-        "event_type": "view",
-        "price": 0.5 + row,
-    }
-    for row in range(20)
-]
 
 
 def test_json_values_of_several_types_become_text(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from table_files import (
     HEADER,
+    ROWS,
     import_report,
     lines,
     read_events,
@@ -20,17 +21,6 @@ from pipeline.sources import parts as source_parts
 from pipeline.sources.parts import open_source
 from pipeline.sources.source import SourcePart
 from pipeline.tables import TableError, import_tables, plan_parts
-
-ROWS = [
-    {
-        "user_id": f"u{row % 3}",
-        "item_id": f"i{row % 5}",
-        "timestamp": f"2024-01-01T00:00:{row:02d}",
-        "event_type": "view",
-        "price": 0.5 + row,
-    }
-    for row in range(20)
-]
 
 
 def _write_rows(path: Path) -> None:

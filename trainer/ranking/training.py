@@ -100,22 +100,21 @@ class RankingTraining:
 
     def _lists(self, window: PastWindow) -> CandidateLists:
         cases = _thinned(window.cases, self.config.ranking.max_requests)
-        describe: Any = None
+        describe = self._describe(window, self._inputs(cases.slice(0, 1)))
         truth = cases["truth"].to_pylist()
         features, labels, lengths = [], [], []
         for first in range(0, len(cases), _BATCH):
-            part = cases.slice(first, _BATCH)
-            inputs = {
-                name: tf.constant(values) for name, values in case_inputs(part, self.config.features.context).items()
-            }
-            describe = describe or self._describe(window, inputs)
-            values, rows = (each.numpy() for each in describe(inputs))
+            values, rows = (each.numpy() for each in describe(self._inputs(cases.slice(first, _BATCH))))
             there = rows >= 0
             features.append(values)
             labels.append(_hits(rows, [self.catalogue.rows(items) for items in truth[first : first + _BATCH]])[there])
             lengths.append(there.sum(axis=1))
         starts = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
         return CandidateLists(np.concatenate(features), np.concatenate(labels), starts)
+
+    def _inputs(self, cases: pa.Table) -> dict[str, tf.Tensor]:
+        found = case_inputs(cases, self.config.features.context)
+        return {name: tf.constant(values) for name, values in found.items()}
 
     def _describe(self, window: PastWindow, like: Mapping[str, tf.Tensor]) -> tf.types.experimental.PolymorphicFunction:
         """Makes the graph from raw requests, of whatever size, to candidates and their features: the one served."""
