@@ -46,11 +46,13 @@ if ! .tools/bin/uv --version >/dev/null 2>&1; then
     attempt "installing $UV" "$python" -m pip install --quiet --disable-pip-version-check --upgrade --target .tools "$UV"
 fi
 
-stamp=$(cat requirements.lock setup.py | sha256sum | cut -d ' ' -f 1)
+stamp=$(cat requirements.lock setup.py setup.sh | sha256sum | cut -d ' ' -f 1)
 if [ "$(cat .venv/stamp 2>/dev/null)" != "$stamp" ]; then
-    say "set-up 2/3: $(grep -c '^[a-zA-Z0-9]' requirements.lock) locked packages into .venv (3 GB)"
+    say "set-up 2/3: $(grep -c '^[a-zA-Z0-9]' requirements.lock) locked packages into .venv (4 GB)"
     attempt "creating .venv" .tools/bin/uv venv --allow-existing --python "$python" .venv
-    attempt "installing the locked packages" env VIRTUAL_ENV=.venv .tools/bin/uv pip sync --require-hashes requirements.lock
+    # Compiled once here: where Python may not write bytecode (PYTHONDONTWRITEBYTECODE), each start would do it again.
+    attempt "installing the locked packages" \
+        env VIRTUAL_ENV=.venv .tools/bin/uv pip sync --compile-bytecode --require-hashes requirements.lock
     attempt "installing aisle" env VIRTUAL_ENV=.venv .tools/bin/uv pip install --no-deps --no-build-isolation --editable .
     printf '%s\n' "$stamp" >.venv/stamp
 fi

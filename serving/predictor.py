@@ -19,6 +19,7 @@ from serving.contract import CONTRACT_FILE
 from serving.errors import Code, ServingError
 from serving.memory import return_memory
 from serving.tensors import TensorError, decode
+from serving.twins import first_twins
 
 DEFAULT_SIGNATURE = "serving_default"
 # Ops that may run for any time, whatever the size of their inputs. (Those of aisle's own models end by themselves.)
@@ -38,8 +39,8 @@ class Signature:
     Args:
       name: its key in the SavedModel.
       definition: the SignatureDef.
-      inputs: input alias: the tensor to feed, by alias.
-      outputs: output alias: the tensor to fetch.
+      inputs: input alias: the tensor to feed, by alias; that of its twin, if it has one.
+      outputs: output alias: the tensor to fetch; likewise.
       defaults: input alias: the value when a call brings none.
     """
 
@@ -122,7 +123,8 @@ class Predictor:
             with graph.as_default():
                 meta_graph = tf.compat.v1.saved_model.load(self._session, [tf.saved_model.SERVING], str(folder))
             self.signatures: Mapping[str, Signature] = {
-                name: _prepare(name, definition, graph) for name, definition in meta_graph.signature_def.items()
+                name: _prepare(name, meta_graph.signature_def, twin, graph)
+                for name, twin in first_twins(meta_graph).items()
             }
         except (tf.errors.OpError, OSError, RuntimeError, ValueError, KeyError) as error:
             self.close()
@@ -264,8 +266,8 @@ def _session_config(threads: int) -> Any:
     return config
 
 
-def _prepare(name: str, definition: Any, graph: tf.Graph) -> Signature:
-    defaults = {}
+def _prepare(name: str, definitions: Mapping[str, Any], twin: str, graph: tf.Graph) -> Signature:
+    definition, defaults = definitions[name], {}
     for alias, proto in definition.defaults.items():
         try:
             defaults[alias] = decode(proto)
@@ -274,8 +276,8 @@ def _prepare(name: str, definition: Any, graph: tf.Graph) -> Signature:
     return Signature(
         name=name,
         definition=definition,
-        inputs=_handles(definition.inputs, graph),
-        outputs=_handles(definition.outputs, graph),
+        inputs=_handles(definitions[twin].inputs, graph),
+        outputs=_handles(definitions[twin].outputs, graph),
         defaults=defaults,
     )
 

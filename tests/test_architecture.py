@@ -152,6 +152,20 @@ def test_no_except_hides_everything() -> None:
     assert broad == []
 
 
+def test_autograph_rewrites_no_function() -> None:
+    """Our graphs have no Python loops over tensors, and rewriting what Keras and tft call takes seconds each time."""
+    rewritten = []
+    for path in SOURCES:
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        calls = [node for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == "tf.function"]
+        plain = [call for call in calls if "autograph=False" not in {ast.unparse(each) for each in call.keywords}]
+        bare = [
+            each for node in nodes for each in getattr(node, "decorator_list", ()) if ast.unparse(each) == "tf.function"
+        ]
+        rewritten += [f"{path.relative_to(ROOT)}:{node.lineno}" for node in (*plain, *bare)]
+    assert rewritten == []
+
+
 def test_no_machine_path_or_host_in_the_project() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     texts = {

@@ -185,7 +185,7 @@ def _read_config(version: Path) -> Config:
 def _read_items(parts: Parts, config: Config) -> Catalogue:
     """Transforms the items of the tables as the training did."""
     spec, graph = item_spec(config), tft.TFTransformOutput(str(parts.item_transform))
-    transform = tf.function(graph.transform_features_layer(), reduce_retracing=True)
+    transform = tf.function(graph.transform_features_layer(), autograph=False, reduce_retracing=True)
     names = (schema.RAW_ITEM_ID, *schema.RAW_ITEM_TEXTS, schema.RAW_PRICE)
     table = pq.read_table(parts.tables / "items.parquet", columns=list(names))
     columns: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in spec}

@@ -27,7 +27,7 @@ class EventTransform:
 
     def __init__(self, folder: str) -> None:
         self._layer = tft.TFTransformOutput(folder).transform_features_layer()
-        self._function = tf.function(self._layer, reduce_retracing=True)
+        self._function = tf.function(self._layer, autograph=False, reduce_retracing=True)
 
     def __call__(self, raw: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
         """Transforms a batch of raw features, [batch, 1] or [batch, H] each."""

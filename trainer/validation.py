@@ -27,7 +27,7 @@ class CatalogueVectors:
     def __init__(self, model: TwoTower, tables: TrainingTables) -> None:
         self._items = int(tables.probabilities.shape[0])
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(autograph=False, reduce_retracing=True)
         def vectors(lines: tf.Tensor) -> tf.Tensor:
             features = {name: tf.gather(table, lines) for name, table in tables.features.items()}
             text = None if tables.item_text is None else tf.gather(tables.item_text, lines)
@@ -59,7 +59,7 @@ class Validation:
         self._depth = metrics.parse_metric(metric)[1]
         self._names = [f"{name}@{self._depth}" for name in sorted(metrics.METRICS)]
 
-        @tf.function(reduce_retracing=True)
+        @tf.function(autograph=False, reduce_retracing=True)
         def best(
             features: dict[str, tf.Tensor], history: tf.Tensor, text: tf.Tensor | None, items: tf.Tensor, k: tf.Tensor
         ) -> tf.Tensor:

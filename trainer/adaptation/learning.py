@@ -85,7 +85,7 @@ class Learning:
         width = tf.TensorSpec([None, None], tf.int32)
         flags, weights = tf.TensorSpec([None, None], tf.bool), tf.TensorSpec([None], tf.float32)
         signature = [width, flags, weights, tf.TensorSpec([None], tf.int64), weights]
-        self._step = tf.function(self._learn, input_signature=signature)
+        self._step = tf.function(self._learn, input_signature=signature, autograph=False)
 
     def train(self, epoch: int) -> float:
         """Learns from every pair once; answers the mean loss."""

@@ -33,7 +33,9 @@ class BatchEncoder:
         # One trace each for strings and for tokens, whatever their shape.
         strings, tokens = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.int32)
         self._functions = {
-            len(spec.shape): tf.function(lambda texts: encoder(texts, training=False), input_signature=[spec])
+            len(spec.shape): tf.function(
+                lambda texts: encoder(texts, training=False), input_signature=[spec], autograph=False
+            )
             for spec in (strings, tokens)
         }
 

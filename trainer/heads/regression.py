@@ -190,7 +190,9 @@ def _step(network: RankingNetwork, width: int) -> tf.types.experimental.Polymorp
     optimizer = keras.optimizers.AdamW(_RATE, weight_decay=_DECAY, global_clipnorm=_CLIP)
     optimizer.build(network.trainable_variables)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, width], tf.float32), tf.TensorSpec([None], tf.float32)])
+    specs = [tf.TensorSpec([None, width], tf.float32), tf.TensorSpec([None], tf.float32)]
+
+    @tf.function(input_signature=specs, autograph=False)
     def step(features: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.square(network(features, training=True) - rest))

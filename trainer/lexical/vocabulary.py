@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from trainer.lexical.words import words
 Rows = npt.NDArray[np.int64]
 
 UNKNOWN, STOP_WORD = -1, -2
-_BATCH = 4096
+_BATCH = 1024  # texts that one thread splits at once
 _ENDINGS = 24  # the commonest of the catalogue, in which customers may write any of its words
 
 
@@ -56,7 +57,8 @@ def split_columns(
     Returns:
       The vocabulary, and for each column and item the stems of its words, in their order.
     """
-    split = {name: _split(texts) for name, texts in columns.items()}
+    with ThreadPoolExecutor() as pool:
+        split = {name: _split(texts, pool) for name, texts in columns.items()}
     encoded = pa.concat_arrays([flat for flat, _ in split.values()]).dictionary_encode()
     names = [each.decode() for each in encoded.dictionary.to_pylist()]
     codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
@@ -90,15 +92,20 @@ class WordTable(tf.Module):
         return self._table.lookup(found)
 
 
-def _split(texts: npt.NDArray[np.object_]) -> tuple[pa.Array, Rows]:
+# Traced once for all columns; TensorFlow lets other threads run meanwhile.
+_words_of = tf.function(words, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
+
+
+def _split(texts: npt.NDArray[np.object_], pool: ThreadPoolExecutor) -> tuple[pa.Array, Rows]:
     """Answers all words one after the other, and where each but the first text starts."""
-    function = tf.function(words, input_signature=[tf.TensorSpec([None], tf.string)])
-    flat, lengths = [], []
-    for start in range(0, len(texts), _BATCH):
-        found = function(tf.constant(texts[start : start + _BATCH].tolist()))
-        flat.append(pa.array(found.values.numpy(), pa.binary()))
-        lengths.append(found.lengths().numpy())
+    parts = [texts[start : start + _BATCH].tolist() for start in range(0, len(texts), _BATCH)]
+    flat, lengths = zip(*pool.map(_split_batch, parts), strict=True)
     return pa.concat_arrays(flat), np.cumsum(np.concatenate(lengths))[:-1]
+
+
+def _split_batch(texts: list[str]) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+    found = _words_of(tf.constant(texts))
+    return pa.array(found.values.numpy(), pa.binary()), found.lengths().numpy()
 
 
 def _number(names: Sequence[str], counts: Rows, config: SearchConfig) -> tuple[Vocabulary, Rows]:

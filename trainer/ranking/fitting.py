@@ -93,7 +93,8 @@ def _step(
             tf.TensorSpec([None, width], tf.float32),
             tf.TensorSpec([None], tf.float32),
             tf.TensorSpec([None], tf.int32),
-        ]
+        ],
+        autograph=False,
     )
     def step(features: tf.Tensor, labels: tf.Tensor, lists: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:

@@ -52,8 +52,9 @@ class CrossLearning:
         self._optimizer = keras.optimizers.AdamW(rates, weight_decay=0.01)
         self._optimizer.build(self._variables)
         texts, flags = tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None], tf.bool)
-        self._step = tf.function(self._learn, input_signature=[texts, texts, flags, tf.TensorSpec([None], tf.float32)])
-        self._ask = tf.function(self._logits, input_signature=[texts, texts])
+        learned = [texts, texts, flags, tf.TensorSpec([None], tf.float32)]
+        self._step = tf.function(self._learn, input_signature=learned, autograph=False)
+        self._ask = tf.function(self._logits, input_signature=[texts, texts], autograph=False)
 
     def train(self, epoch: int) -> float:
         """Learns from every pair once; answers the mean loss."""

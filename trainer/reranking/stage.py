@@ -74,7 +74,9 @@ def new_cross_encoder(config: Config) -> CrossEncoder:
 def pair_scores(network: CrossEncoder, length: int) -> Teacher:
     """Makes what scores two texts, token ids [n, tokens] each, to [n], read in sequences of `length` tokens."""
     texts = tf.TensorSpec([None, None], tf.int32)
-    return tf.function(lambda first, second: network(*paired(first, second, length)), input_signature=[texts, texts])
+    return tf.function(
+        lambda first, second: network(*paired(first, second, length)), input_signature=[texts, texts], autograph=False
+    )
 
 
 def make_reranker(network: CrossEncoder, catalogue: Catalogue, config: Config) -> Reranker:
