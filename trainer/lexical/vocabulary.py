@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,9 +15,11 @@ import tensorflow as tf
 from bm25s.stopwords import STOPWORDS_EN
 
 from pipeline.config import SearchConfig
+from trainer.lexical.lines import Lines
 from trainer.lexical.words import words
 
 Rows = npt.NDArray[np.int64]
+_Split = Callable[[tf.Tensor], Lines]
 
 UNKNOWN, STOP_WORD = -1, -2
 _BATCH = 1024  # texts that one thread splits at once
@@ -57,8 +59,10 @@ def split_columns(
     Returns:
       The vocabulary, and for each column and item the stems of its words, in their order.
     """
+    # Traced once for all columns; TensorFlow lets other threads run meanwhile.
+    function = tf.function(words, autograph=False).get_concrete_function(tf.TensorSpec([None], tf.string))
     with ThreadPoolExecutor() as pool:
-        split = {name: _split(texts, pool) for name, texts in columns.items()}
+        split = {name: _split(texts, function, pool) for name, texts in columns.items()}
     encoded = pa.concat_arrays([flat for flat, _ in split.values()]).dictionary_encode()
     names = [each.decode() for each in encoded.dictionary.to_pylist()]
     codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
@@ -92,20 +96,15 @@ class WordTable(tf.Module):
         return self._table.lookup(found)
 
 
-# Traced once for all columns; TensorFlow lets other threads run meanwhile.
-_words_of = tf.function(words, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
-
-
-def _split(texts: npt.NDArray[np.object_], pool: ThreadPoolExecutor) -> tuple[pa.Array, Rows]:
+def _split(texts: npt.NDArray[np.object_], split: _Split, pool: ThreadPoolExecutor) -> tuple[pa.Array, Rows]:
     """Answers all words one after the other, and where each but the first text starts."""
-    parts = [texts[start : start + _BATCH].tolist() for start in range(0, len(texts), _BATCH)]
-    flat, lengths = zip(*pool.map(_split_batch, parts), strict=True)
+
+    def split_batch(start: int) -> tuple[pa.Array, Rows]:
+        found = split(tf.constant(texts[start : start + _BATCH].tolist()))
+        return pa.array(found.values.numpy(), pa.binary()), found.lengths().numpy()
+
+    flat, lengths = zip(*pool.map(split_batch, range(0, len(texts), _BATCH)), strict=True)
     return pa.concat_arrays(flat), np.cumsum(np.concatenate(lengths))[:-1]
-
-
-def _split_batch(texts: list[str]) -> tuple[pa.Array, npt.NDArray[np.int64]]:
-    found = _words_of(tf.constant(texts))
-    return pa.array(found.values.numpy(), pa.binary()), found.lengths().numpy()
 
 
 def _number(names: Sequence[str], counts: Rows, config: SearchConfig) -> tuple[Vocabulary, Rows]:
