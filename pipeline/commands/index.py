@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import shutil
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pipeline.run_folder import RunFolder
 
 ENLARGEMENT_MODULE, CHECK_MODULE = "trainer.enlargement", "serving.check"
+_GARBAGE = 100_000  # objects that are made before Python looks for garbage; 700 without this
 _KEPT, _CONTRACT = "indexed", "assets.extra/contract.json"
 
 
@@ -148,6 +150,9 @@ def _enlarge(
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("loading TensorFlow", total=None)
         enlargement = importlib.import_module(ENLARGEMENT_MODULE)
+        # What the imports have made stays: Python need not look for garbage in it each time that a graph grows.
+        gc.freeze()
+        gc.set_threshold(_GARBAGE)
         parts = enlargement.Parts(
             version=version,
             tables=tables,
