@@ -10,7 +10,7 @@ uv=${UV:-uv}
 export UV_LINK_MODE=${UV_LINK_MODE:-copy} VIRTUAL_ENV=
 # An image is read-only: without bytecode in it, every start of a container would compile TensorFlow anew. By the
 # sources' hashes, and not by their times, the same sources give the same files.
-export UV_COMPILE_BYTECODE=1 PYC_INVALIDATION_MODE=unchecked-hash
+export UV_COMPILE_BYTECODE=1 PYC_INVALIDATION_MODE=UNCHECKED_HASH
 
 packages() {
     "$uv" venv --quiet --python "${PYTHON:-python3.11}" "$2"
