@@ -14,6 +14,8 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import tensorflow as tf
+import tensorflow_text  # noqa: F401  # registers the tokenisers' ops, without which a transform graph does not load
+import tensorflow_transform as tft
 
 from pipeline import schema
 from pipeline.config import Config, parse_config
@@ -35,7 +37,7 @@ from trainer.ranking.trees import BoostedTrees
 from trainer.reranking.reranker import Reranker
 from trainer.search import LearnedSearch
 from trainer.texts import TextVectors
-from trainer.transform import TransformGraph, feature_sizes
+from trainer.transform import feature_sizes
 from trainer.validation import CatalogueVectors
 
 _WEIGHTS, _STAGE, _IDS = "_weights", "_answers/_stage/_weights", "item_ids"
@@ -182,8 +184,8 @@ def _read_config(version: Path) -> Config:
 
 def _read_items(parts: Parts, config: Config) -> Catalogue:
     """Transforms the items of the tables as the training did."""
-    spec, graph = item_spec(config), TransformGraph(str(parts.item_transform))
-    transform = tf.function(graph, autograph=False, reduce_retracing=True)
+    spec, graph = item_spec(config), tft.TFTransformOutput(str(parts.item_transform))
+    transform = tf.function(graph.transform_features_layer(), autograph=False, reduce_retracing=True)
     names = (schema.RAW_ITEM_ID, *schema.RAW_ITEM_TEXTS, schema.RAW_PRICE)
     table = pq.read_table(parts.tables / "items.parquet", columns=list(names))
     columns: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in spec}
