@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+_CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+
 
 def first_twins(meta_graph: Any) -> dict[str, str]:
     """Finds for each signature the first one, by name, that computes the same from the same inputs.
@@ -34,7 +36,7 @@ def _computed(definition: Any, nodes: Mapping[str, Any], bodies: Mapping[str, An
     for alias, tensor in sorted(definition.outputs.items()):
         name, _, place = tensor.name.partition(":")
         call = nodes.get(name)
-        body = bodies.get(call.attr["f"].func.name) if call is not None and "f" in call.attr else None
+        body = bodies.get(call.attr["f"].func.name) if call is not None and call.op in _CALLS else None
         if call is None or body is None:
             return None
         read = [aliases.get(each if ":" in each else f"{each}:0", each) for each in call.input]
