@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from tensorflow.python.client import pywrap_tf_session
 from serving.contract import CONTRACT_FILE
 from serving.errors import Code, ServingError
 from serving.memory import return_memory
+from serving.run_times import RunsUnderWay, RunTimes
 from serving.tensors import TensorError, decode
 from serving.twins import first_twins
 
@@ -25,7 +27,6 @@ DEFAULT_SIGNATURE = "serving_default"
 # Ops that may run for any time, whatever the size of their inputs. (Those of aisle's own models end by themselves.)
 _LOOPS = frozenset({"While", "StatelessWhile", "For", "Enter", "RefEnter", "EagerPyFunc", "PyFunc"})
 _HERE = config_pb2.RunOptions(inter_op_thread_pool=-1).SerializeToString()
-_LEAST_RUNS, _LARGER, _MARGIN, _FORGET = 20, 4, 20.0, 0.999
 
 
 class LoadError(Exception):
@@ -117,6 +118,7 @@ class Predictor:
             raise LoadError(f"{folder}: holds no saved_model.pb; expected a SavedModel, copied whole")
         # With aisle's contract it is known that each row is answered by itself.
         self.has_contract = (folder / CONTRACT_FILE).is_file()
+        self._runs = RunsUnderWay(threads or len(os.sched_getaffinity(0)))
         graph = tf.Graph()
         self._session = tf.compat.v1.Session(graph=graph, config=_session_config(threads))
         try:
@@ -130,7 +132,7 @@ class Predictor:
             self.close()
             raise LoadError(f"{folder}: does not load: {error}") from error
         bounded = self.has_contract or not _LOOPS.intersection(_op_names(meta_graph.graph_def))
-        self._times = {name: _RunTimes() for name in self.signatures} if bounded else {}
+        self._times = {name: RunTimes() for name in self.signatures} if bounded else {}
         # The raw call below skips what Session.run does first: handing new nodes to the C++ session.
         self._session._extend_graph()
         del meta_graph
@@ -179,11 +181,12 @@ class Predictor:
             feeds[tensor] = signature.defaults[alias] if value is None else value
         times = self._times.get(signature.name)
         size = sum(value.size for value in inputs.values())
-        here = times is not None and times.is_short(size, timeout_s)
-        started_s = time.perf_counter()
-        values = self._run(feeds, [signature.outputs[alias] for alias in chosen], timeout_s, here=here)
-        if times is not None:
-            times.note(size, time.perf_counter() - started_s)
+        here = times is not None and times.stays_here(size, timeout_s, room=self._runs.leave_room)
+        with self._runs.one_more():
+            started_s = time.perf_counter()
+            values = self._run(feeds, [signature.outputs[alias] for alias in chosen], timeout_s, here=here)
+            if times is not None:
+                times.note(size, time.perf_counter() - started_s)
         return dict(zip(chosen, values, strict=True))
 
     def cancel(self) -> None:
@@ -201,7 +204,7 @@ class Predictor:
     ) -> list[NDArray[Any]]:
         """Calls the session without Python's wrapping, which costs five times the run of a small model.
 
-        `here` runs the graph in this thread: that saves waking another, but nothing can end the run.
+        `here` runs the graph in this thread: that saves waking others, but nothing can end the run.
         """
         if timeout_s is not None and timeout_s <= 0:
             raise ServingError(Code.DEADLINE_EXCEEDED, "Timed out waiting for notification")
@@ -225,30 +228,6 @@ class Predictor:
             if options is not None:
                 pywrap_tf_session.TF_DeleteBuffer(options)
         return [np.asarray(value) for value in values]
-
-
-class _RunTimes:
-    """How long the runs of one signature have taken, beside the size of their inputs.
-
-    A run that will surely end long before its deadline needs no second thread that watches it.
-    """
-
-    def __init__(self) -> None:
-        self._runs = 0
-        self._slowest_s = 0.0
-        self._largest = 0
-
-    def is_short(self, size: int, timeout_s: float | None) -> bool:
-        """Tells whether a run with inputs of so many values is sure to end in time."""
-        if self._runs < _LEAST_RUNS or size > _LARGER * self._largest:
-            return False
-        return timeout_s is None or timeout_s > _MARGIN * self._slowest_s
-
-    def note(self, size: int, seconds: float) -> None:
-        """Notes a run."""
-        self._runs += 1
-        self._slowest_s = max(self._slowest_s * _FORGET, seconds)
-        self._largest = max(self._largest, size)
 
 
 def _op_names(graph: Any) -> set[str]:

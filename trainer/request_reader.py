@@ -50,7 +50,7 @@ class TextReader(tf.Module):
         self._encode: Any = None
         self._width = 0
         if model.encoder is not None:
-            self._fast = fast_encoder(model.encoder, config.encoder.query_dtype)
+            self._fast = fast_encoder(model.encoder)
             encode = model.encode_text if self._fast is None else self._fast.__call__
             # One function, which all signatures call: to trace and load hundreds of ops for each takes seconds.
             read = tf.TensorSpec([None, None], tf.int64) if self._tokenised else tf.TensorSpec([None], tf.string)

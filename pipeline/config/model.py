@@ -85,10 +85,6 @@ class EncoderConfig(Section):
     dtype: Literal["auto", "float32", "bfloat16"] = pydantic.Field(
         "auto", description="for encoding the frozen catalogue; auto: bfloat16 where the processor multiplies in it"
     )
-    query_dtype: Literal["float32", "bfloat16"] = pydantic.Field(
-        "float32",
-        description="for what visitors type, in the served model; bfloat16 only where every server multiplies in it",
-    )
     batch_size: int = pydantic.Field(64, ge=1, description="texts encoded at once")
 
     @pydantic.model_validator(mode="after")

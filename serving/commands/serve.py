@@ -46,7 +46,7 @@ def command(*, workers: int, fail_if_empty: bool, as_json: bool, **flags: Any) -
     stop = _stop_event()
     for port in {flags["grpc_port"], flags["rest_port"]} - {0}:
         _check_port(deployment.host, port)
-    prepare_logging()
+    prepare_process()
     if workers > 1:
         _serve_workers(deployment, workers, stop, as_json=as_json)
     else:
@@ -168,7 +168,7 @@ def _serve_workers(deployment: Deployment, count: int, stop: threading.Event, *,
     deployment = dataclasses.replace(deployment, threads=deployment.threads or share, options=options)
     try:
         with reserved(deployment) as fixed:
-            workers = Workers(fixed, count, prepare_logging)
+            workers = Workers(fixed, count, prepare_process)
             failure = workers.run(stop, lambda said: _announce({**said, "workers": count}, as_json=as_json))
     except OSError as error:
         raise click.ClickException(f"cannot listen on {deployment.host}: {error}") from error
@@ -218,9 +218,11 @@ def _check_port(host: str, port: int) -> None:
             ) from error
 
 
-def prepare_logging() -> None:
-    """Sends what the server has to say to the standard error, and keeps TensorFlow's notes off it."""
+def prepare_process() -> None:
+    """Sends what the server has to say to the standard error, and sets TensorFlow up; before its import."""
     quiet_tensorflow()
+    # oneDNN sets up each product anew at every call, which takes longer than the small products of one request.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("aisle.serving")

@@ -28,10 +28,10 @@ def test_short_runs_stay_in_the_callers_thread(tmp_path: Path) -> None:
     signature = predictor.signature("")
     times = predictor._times["serving_default"]
     for number in range(40):
-        assert times.is_short(2, 10.0) == (number >= 20)
+        assert times.stays_here(2, 10.0, room=True) == (number >= 20)
         np.testing.assert_array_equal(predictor.predict(signature, X, timeout_s=10.0)["y"], [2.0, 4.0])
-    assert not times.is_short(2, 0.0), "a deadline that is near needs watching"
-    assert not times.is_short(1_000_000, None), "of much larger inputs nothing is known"
+    assert not times.stays_here(2, 0.0, room=False), "a deadline that is near needs watching"
+    assert not times.stays_here(1_000_000, None, room=False), "of much larger inputs nothing is known"
     many = {"x": np.arange(1000, dtype=np.float32)}
     np.testing.assert_array_equal(predictor.predict(signature, many)["y"], 2 * many["x"])
     predictor.close()

@@ -14,7 +14,6 @@ from served_shop import FIRST, LAST, ServedShop, served_config
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
-from pipeline.config import parse_config
 from serving.contract import read_contract
 from serving.op_gate import check_ops
 from trainer.contract import signature_contracts
@@ -179,25 +178,6 @@ def test_an_encoder_from_tensorflow_hub_is_exported_too(served_shop: ServedShop,
     found = loaded.ask("search", asked)
     np.testing.assert_allclose(found["scores"], expected["scores"], rtol=0, atol=1e-5)
     assert len(np.unique(found["scores"][:, 0])) == 3
-
-
-def test_queries_in_bfloat16_find_the_same(served_shop: ServedShop, tmp_path: Path) -> None:
-    described = served_shop.config.model_dump()
-    config = parse_config({**described, "encoder": {**described["encoder"], "query_dtype": "bfloat16"}})
-    served_shop.export(tmp_path / "model", config=config)
-    asked = {"query": ["red lamp", "blue knife", "a red garden chair of wood"], "timestamp": [5], "k": [48]}
-    rough, exact = (
-        ExportedModel(str(folder)).ask("search", asked) for folder in (tmp_path / "model", served_shop.folder)
-    )
-    exact_scores, rough_scores = (_by_item(answer) for answer in (exact, rough))
-    assert not np.array_equal(rough_scores, exact_scores)
-    spread = exact_scores.max(axis=1) - exact_scores.min(axis=1)
-    assert (np.abs(rough_scores - exact_scores).max(axis=1) < 0.02 * spread).all()
-
-
-def _by_item(answer: dict[str, np.ndarray]) -> np.ndarray:
-    order = np.argsort(answer["item_ids"], axis=1)
-    return np.take_along_axis(answer["scores"], order, axis=1)
 
 
 def _model(shop: ServedShop, config: Any, preset: str | None) -> tuple[TwoTower, np.ndarray]:

@@ -1,0 +1,70 @@
+"""How long the runs of a graph take, and which thread that makes best for the next one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_LEAST_RUNS, _LARGER, _MARGIN, _FORGET = 20, 4, 20.0, 0.999
+# From this usual time on, a second thread for what can be computed at once wins more than the hand-over costs.
+_WORTH_TWO_S, _NEW = 1e-3, 0.1
+
+
+class RunsUnderWay:
+    """Counts the runs of a model.
+
+    Args:
+      threads: how many threads its runs may use.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads, self._count, self._lock = threads, 0, threading.Lock()
+
+    @property
+    def leave_room(self) -> bool:
+        """Whether one more run would have threads beside its own that nobody else needs."""
+        return self._threads > 1 and not self._count
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        """Counts a run as long as it goes on."""
+        with self._lock:
+            self._count += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._count -= 1
+
+
+class RunTimes:
+    """How long the runs of one signature have taken, beside the size of their inputs."""
+
+    def __init__(self) -> None:
+        self._runs = 0
+        self._usual_s = self._slowest_s = 0.0
+        self._largest = 0
+
+    def stays_here(self, size: int, timeout_s: float | None, *, room: bool) -> bool:
+        """Tells whether a run should stay in the thread that asks for it.
+
+        That saves waking others, but nothing can end such a run: it must be sure to end long before its deadline.
+
+        Args:
+          size: how many values its inputs have.
+          timeout_s: when its client stops waiting; None means never.
+          room: whether there are idle threads; a run of some milliseconds spreads over these.
+        """
+        if self._runs < _LEAST_RUNS or size > _LARGER * self._largest:
+            return False
+        if timeout_s is not None and timeout_s <= _MARGIN * self._slowest_s:
+            return False
+        return not room or self._usual_s < _WORTH_TWO_S
+
+    def note(self, size: int, seconds: float) -> None:
+        """Notes a run."""
+        self._runs += 1
+        self._slowest_s = max(self._slowest_s * _FORGET, seconds)
+        self._usual_s += _NEW * (seconds - self._usual_s)
+        self._largest = max(self._largest, size)
