@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,8 +15,6 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import tensorflow as tf
-import tensorflow_text  # noqa: F401  # registers the tokenisers' ops, without which a transform graph does not load
-import tensorflow_transform as tft
 
 from pipeline import schema
 from pipeline.config import Config, parse_config
@@ -24,7 +23,7 @@ from trainer.encoders.batching import Progress
 from trainer.encoders.text import TextEncoder, load_encoder
 from trainer.event_log import learned_purchases
 from trainer.export import CONFIG_FILE, Learned, export_model
-from trainer.heads.windows import HeadTrainer
+from trainer.heads.windows import HeadTrainer, wants_heads
 from trainer.lexical.fusion import FusionWeights
 from trainer.lexical.texts import read_item_texts
 from trainer.models.tables import TrainingTables
@@ -35,17 +34,19 @@ from trainer.ranking.stage import Lookout, TwoStage
 from trainer.ranking.training import price_levels
 from trainer.ranking.trees import BoostedTrees
 from trainer.reranking.reranker import Reranker
+from trainer.saved_weights import SavedWeights
 from trainer.search import LearnedSearch
 from trainer.texts import TextVectors
-from trainer.transform import feature_sizes
+from trainer.transform import TransformGraph, feature_sizes
 from trainer.validation import CatalogueVectors
 
-_WEIGHTS, _STAGE, _IDS = "_weights", "_answers/_stage/_weights", "item_ids"
+_WEIGHTS, _STAGE = "_weights", "_answers/_stage/_weights"
 _FUSION, _RERANKER = "_search/_fusion/_weights", "_search/_reranker/_weights"
 _TREES = ("_answers/_stage/_trees/0/tables", "_answers/_stage/_trees/1/tables")
 _BATCH = 4096
 
 Arrays = list[npt.NDArray[Any]]
+Texts = Callable[[], npt.NDArray[np.float32] | None]
 
 
 class EnlargementError(ValueError):
@@ -89,7 +90,7 @@ def enlarge(parts: Parts, folder: Path, on_progress: Progress | None = None) -> 
     Raises:
       EnlargementError: if the version cannot be enlarged, or an item of it is no longer in the tables.
     """
-    config, saved = _read_config(parts.version), _Saved(parts.version)
+    config, saved = _read_config(parts.version), SavedWeights(parts.version)
     catalogue, encoder = _read_items(parts, config), _encoder(config)
     encoded = partial(_encoded, config, encoder, catalogue, cache=parts.cache, on_progress=on_progress)
 
@@ -97,20 +98,45 @@ def enlarge(parts: Parts, folder: Path, on_progress: Progress | None = None) -> 
     first = None if config.encoder.mode == "frozen" else encoded()
     counts = _own_vectors(saved, catalogue)
     model = _towers(parts, config, catalogue, counts=counts, encoder=encoder, weights=saved.weights(_WEIGHTS))
-    texts = encoded()
-    known = texts if first is None else first
-    tables = TrainingTables(catalogue, counts, item_text=texts, query_text=None)
-    learned = Learned(
+    # Meanwhile Python builds the graph, which takes about as long and only one processor.
+    with ThreadPoolExecutor(1) as aside:
+        texts = aside.submit(encoded).result
+        known = texts if first is None else lambda: first
+        vectors = partial(_item_vectors, model, catalogue, counts, texts)
+        _export(
+            folder, _learned(parts, config, catalogue, saved, model=model, texts=known, vectors=vectors), parts, config
+        )
+    return len(catalogue)
+
+
+def _item_vectors(
+    model: TwoTower, catalogue: Catalogue, counts: npt.NDArray[np.int64], texts: Texts
+) -> npt.NDArray[np.float32]:
+    tables = TrainingTables(catalogue, counts, item_text=texts(), query_text=None)
+    return CatalogueVectors(model, tables).compute()
+
+
+def _learned(
+    parts: Parts,
+    config: Config,
+    catalogue: Catalogue,
+    saved: SavedWeights,
+    *,
+    model: TwoTower,
+    texts: Texts,
+    vectors: Callable[[], npt.NDArray[np.float32]],
+) -> Learned:
+    """Puts together what to export; waits for the texts only where something must be made of them now."""
+    return Learned(
         model,
         catalogue,
-        item_vectors=CatalogueVectors(model, tables).compute(),
-        stage=_stage(parts, config, catalogue, texts=known, saved=saved),
-        heads=HeadTrainer(config, catalogue, str(parts.tables), known).final(),
+        item_vectors=np.zeros((len(catalogue), config.model.dimension), np.float32),
+        stage=_stage(parts, config, catalogue, texts=texts, saved=saved),
+        heads=HeadTrainer(config, catalogue, str(parts.tables), texts()).final() if wants_heads(config) else {},
         search=_search(saved, config, str(parts.tables), catalogue),
         refitted=config.training.refit,
+        vectors_later=vectors,
     )
-    _export(folder, learned, parts, config)
-    return len(catalogue)
 
 
 def _encoder(config: Config) -> TextEncoder | None:
@@ -156,25 +182,6 @@ def _towers(
     return model
 
 
-class _Saved:
-    """The variables of a SavedModel, read without its graph."""
-
-    def __init__(self, version: Path) -> None:
-        self._reader = tf.train.load_checkpoint(str(version / "variables" / "variables"))
-        self._names = set(self._reader.get_variable_to_shape_map())
-
-    def weights(self, name: str) -> Arrays:
-        """Reads a list of variables; none where there is no such list."""
-        found: Arrays = []
-        while (key := f"{name}/{len(found)}/.ATTRIBUTES/VARIABLE_VALUE") in self._names:
-            found.append(np.asarray(self._reader.get_tensor(key)))
-        return found
-
-    def item_ids(self) -> list[str]:
-        """Reads the ids of the items, without the pad before them."""
-        return [each.decode() for each in self._reader.get_tensor(f"{_IDS}/.ATTRIBUTES/VARIABLE_VALUE")[1:]]
-
-
 def _read_config(version: Path) -> Config:
     file = version / CONFIG_FILE
     if not file.is_file():
@@ -184,8 +191,8 @@ def _read_config(version: Path) -> Config:
 
 def _read_items(parts: Parts, config: Config) -> Catalogue:
     """Transforms the items of the tables as the training did."""
-    spec, graph = item_spec(config), tft.TFTransformOutput(str(parts.item_transform))
-    transform = tf.function(graph.transform_features_layer(), autograph=False, reduce_retracing=True)
+    spec, graph = item_spec(config), TransformGraph(str(parts.item_transform))
+    transform = tf.function(graph, autograph=False, reduce_retracing=True)
     names = (schema.RAW_ITEM_ID, *schema.RAW_ITEM_TEXTS, schema.RAW_PRICE)
     table = pq.read_table(parts.tables / "items.parquet", columns=list(names))
     columns: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in spec}
@@ -200,7 +207,7 @@ def _read_items(parts: Parts, config: Config) -> Catalogue:
     return catalogue_of({name: np.concatenate(values) for name, values in columns.items()})
 
 
-def _own_vectors(saved: _Saved, catalogue: Catalogue) -> npt.NDArray[np.int64]:
+def _own_vectors(saved: SavedWeights, catalogue: Catalogue) -> npt.NDArray[np.int64]:
     """Answers 1 for the items that have a vector of their id, [items]."""
     ids = saved.item_ids()
     rows = catalogue.rows(ids)
@@ -229,9 +236,7 @@ def _build(model: TwoTower, catalogue: Catalogue, config: Config) -> None:
     model.query_vectors(request, history, text if config.features.query else None, vectors)
 
 
-def _stage(
-    parts: Parts, config: Config, catalogue: Catalogue, *, texts: npt.NDArray[np.float32] | None, saved: _Saved
-) -> TwoStage | None:
+def _stage(parts: Parts, config: Config, catalogue: Catalogue, *, texts: Texts, saved: SavedWeights) -> TwoStage | None:
     """Makes the ranking stage: networks and trees as they are, what is known of all items now."""
     weights, trees = saved.weights(_STAGE), [saved.weights(name) for name in _TREES]
     if not weights:
@@ -246,16 +251,16 @@ def _stage(
         network(tf.zeros([1, width]))
     _assign([variable for network in networks for variable in network.variables], weights)
     bought = learned_purchases(str(parts.tables), list(catalogue.ids), config)
-    knowledge = Knowledge(bought, Wares(price_levels(catalogue), texts), config.ranking)
+    knowledge = Knowledge(bought, Wares(price_levels(catalogue), texts()), config.ranking)
     fitted = (BoostedTrees(trees[0]), BoostedTrees(trees[1])) if config.ranking.trees.count else None
     return TwoStage(Lookout(knowledge, config), networks, fitted, depth=config.ranking.depth)
 
 
-def _search(saved: _Saved, config: Config, tables: str, catalogue: Catalogue) -> LearnedSearch:
+def _search(saved: SavedWeights, config: Config, tables: str, catalogue: Catalogue) -> LearnedSearch:
     return LearnedSearch(_search_weights(saved, config, tables, catalogue), _reranker(saved, config, catalogue))
 
 
-def _search_weights(saved: _Saved, config: Config, tables: str, catalogue: Catalogue) -> FusionWeights | None:
+def _search_weights(saved: SavedWeights, config: Config, tables: str, catalogue: Catalogue) -> FusionWeights | None:
     """Reads what words and meaning count; a column that no item had before makes the configuration's count again."""
     texts = read_item_texts(tables, list(catalogue.ids), config.search)
     found = saved.weights(_FUSION)
@@ -265,7 +270,7 @@ def _search_weights(saved: _Saved, config: Config, tables: str, catalogue: Catal
     return FusionWeights(tuple(of_texts), meaning, feedback)
 
 
-def _reranker(saved: _Saved, config: Config, catalogue: Catalogue) -> Reranker | None:
+def _reranker(saved: SavedWeights, config: Config, catalogue: Catalogue) -> Reranker | None:
     weights = saved.weights(_RERANKER)
     if not weights:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from trainer.rules.attributes import read_attributes
 from trainer.rules.fallback import read_popularity
 from trainer.search import LearnedSearch
 from trainer.served_model import ServedModel
-from trainer.signatures import build_signatures
+from trainer.signatures import build_graphs, build_signatures
 from trainer.warmup import write_warmup
 
 CONFIG_FILE = "assets.extra/config.json"  # what the model was made by, without the tables
@@ -45,6 +45,8 @@ class Learned:
       heads: what `rank` answers beside the scores, by name.
       search: what search has learned beside the towers.
       refitted: whether all this has learned from the validation window too.
+      vectors_later: makes the item vectors, which may be still under way while the graph is built; what stands in
+        `item_vectors` then only says their shape.
     """
 
     model: Towers
@@ -54,6 +56,7 @@ class Learned:
     heads: Mapping[str, LearnedHead] = field(default_factory=dict)
     search: LearnedSearch = field(default_factory=LearnedSearch)
     refitted: bool = False
+    vectors_later: Callable[[], npt.NDArray[np.float32]] | None = None
 
 
 def export_model(
@@ -86,7 +89,7 @@ def export_model(
     contracts = contract.signature_contracts(config, served.filterable, served.heads)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    tf.saved_model.save(served, str(partial), signatures=build_signatures(served, config))
+    _save(served, learned, config, partial)
     write_warmup(partial, learned.catalogue, contracts, config)
     size, moment = learned.item_vectors.shape, now or datetime.datetime.now(datetime.UTC)
     heads = ([] if learned.stage is None else [contract.PURCHASE]) + list(learned.heads)
@@ -95,6 +98,14 @@ def export_model(
     )
     (partial / CONFIG_FILE).write_text(_without_tables(config), encoding="utf-8")
     _finish(partial, folder, described)
+
+
+def _save(served: ServedModel, learned: Learned, config: Config, folder: Path) -> None:
+    signatures = build_signatures(served, config)
+    if learned.vectors_later is not None:
+        build_graphs(signatures)
+        served.index.fill(learned.vectors_later())
+    tf.saved_model.save(served, str(folder), signatures=signatures)
 
 
 def _served_model(

@@ -31,15 +31,19 @@ class ExactIndex(tf.Module):
             raise ValueError(
                 f"an index needs vectors [items, dim] of at least one item, got shape {item_vectors.shape}"
             )
-        if not np.isfinite(item_vectors).all():
-            row = int(np.flatnonzero(~np.isfinite(item_vectors).all(axis=1))[0])
-            raise ValueError(f"the vector of item row {row} is not finite: the training diverged")
+        _check_finite(item_vectors)
         self.size = len(item_vectors)
         self.vectors = tf.Variable(item_vectors, trainable=False, dtype=tf.float32, name="item_vectors")
         # Single requests are bound by memory: along this way all items take a third to a half of the time.
         self._columns = tf.Variable(
             np.ascontiguousarray(item_vectors.T), trainable=False, dtype=tf.float32, name="item_columns"
         )
+
+    def fill(self, item_vectors: npt.NDArray[np.float32]) -> None:
+        """Takes other vectors, of the same shape, in place of those it was made with."""
+        _check_finite(item_vectors)
+        self.vectors.assign(item_vectors)
+        self._columns.assign(item_vectors.T)
 
     def scores(self, queries: tf.Tensor) -> tf.Tensor:
         """Scores every item, [batch, dim] to [batch, items]."""
@@ -57,6 +61,12 @@ class ExactIndex(tf.Module):
         """
         vectors = tf.gather(self.vectors, tf.maximum(rows, 0))
         return tf.where(rows >= 0, tf.linalg.matvec(vectors, queries), -np.inf)
+
+
+def _check_finite(item_vectors: npt.NDArray[np.float32]) -> None:
+    if not np.isfinite(item_vectors).all():
+        row = int(np.flatnonzero(~np.isfinite(item_vectors).all(axis=1))[0])
+        raise ValueError(f"the vector of item row {row} is not finite: the training diverged")
 
 
 def best(scores: tf.Tensor, count: tf.Tensor) -> tf.Tensor:

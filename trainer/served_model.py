@@ -7,8 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-import tensorflow_text  # noqa: F401  # registers the tokenisers' ops, without which a transform graph does not load
-import tensorflow_transform as tft
 
 from pipeline import schema
 from pipeline.config import Config
@@ -20,10 +18,11 @@ from trainer.index import ExactIndex, row_table
 from trainer.lexical.search import WordSearch
 from trainer.lexical.texts import ItemTexts
 from trainer.ranking_stage import RankingStage
-from trainer.request_reader import RequestReader, Tensors, TextReader, Towers, Transform, numbers
+from trainer.request_reader import RequestReader, Tensors, TextReader, Towers, numbers
 from trainer.rules.attributes import ItemAttributes
 from trainer.rules.fallback import Popularity
 from trainer.search import LearnedSearch, Search
+from trainer.transform import TransformGraph
 
 
 class ServedModel(tf.Module):
@@ -66,14 +65,14 @@ class ServedModel(tf.Module):
         self._weights = [variable.value for variable in model.variables]
         self._text_module = getattr(model.encoder, "module", None)
         self._item_vectors, self._reads_item_texts = model.item_vectors, bool(config.features.item.text)
-        self._transform_events, self._transform_items = _layer(event_transform_graph), _layer(item_transform_graph)
+        self._event_transform, self._item_transform = map(TransformGraph, (event_transform_graph, item_transform_graph))
         self._rows, self.index = row_table(catalogue.ids), ExactIndex(item_vectors)
         self._texts, words = TextReader(config, model), None if texts is None else WordSearch(config.search, texts)
         self._requests = RequestReader(
             config,
             model=model,
             texts=self._texts,
-            transform=self._transform_events,
+            transform=self._event_transform,
             rows=self._rows,
             item_vectors=self.index.vectors,
         )
@@ -117,7 +116,7 @@ class ServedModel(tf.Module):
         raw = {name: inputs[name][:, tf.newaxis] for name in (schema.RAW_ITEM_ID, *schema.RAW_ITEM_TEXTS)}
         price = inputs[schema.RAW_PRICE][:, tf.newaxis]
         raw[schema.RAW_PRICE] = tf.where(tf.math.is_finite(price), price, 0.0)
-        features = self._transform_items(raw)
+        features = self._item_transform(raw)
         text = None
         if self._reads_item_texts:
             text = self._texts.vectors(features, tokens=schema.FEATURE_TEXT_TOKENS, strings=schema.FEATURE_TEXT)
@@ -140,8 +139,3 @@ class ServedModel(tf.Module):
 def _check_sizes(catalogue: Catalogue, item_vectors: npt.NDArray[np.float32]) -> None:
     if len(catalogue) != len(item_vectors):
         raise ValueError(f"expected one vector for each of {len(catalogue.ids)} items, got {len(item_vectors)}")
-
-
-def _layer(graph: str) -> Transform:
-    layer: Transform = tft.TFTransformOutput(graph).transform_features_layer()
-    return layer

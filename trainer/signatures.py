@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.saved_model import save_context
 
 from pipeline import schema
 from pipeline.config import Config
@@ -40,6 +41,13 @@ def build_signatures(served: ServedModel, config: Config) -> dict[str, Any]:
         name: _signature(each, answers[name]) for name, each in contracts.items() if name != contract.SERVING_DEFAULT
     }
     return {**functions, contract.SERVING_DEFAULT: functions[contract.RECOMMEND]}
+
+
+def build_graphs(functions: Mapping[str, Any]) -> None:
+    """Builds the graphs of signatures' functions as `tf.saved_model.save` would do, which then finds them made."""
+    with save_context.save_context(tf.saved_model.SaveOptions()):
+        for function in functions.values():
+            function.get_concrete_function()
 
 
 def _signature(described: SignatureContract, answer: Callable[[Tensors], Tensors]) -> Any:

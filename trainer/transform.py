@@ -9,6 +9,7 @@ import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  # registers the ops of tokenisers, without which the graph does not load
 import tensorflow_transform as tft
+from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
 from pipeline import schema
 from pipeline.config import Config
@@ -16,6 +17,32 @@ from trainer.inputs import TIME_SIZES
 
 PRICE_BUCKETS = 10
 _TEXTS = 1_000  # tokenised at once
+
+
+class TransformGraph(tf.Module):
+    """The graph of a Transform step, with what it looks values up in.
+
+    It is what tft's Keras layer calls. The layer itself would be written as a Keras model into each SavedModel that
+    holds it, which takes seconds of every export.
+
+    Args:
+      folder: output of the Transform step.
+    """
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(name="transform")
+        loader = SavedModelLoader(tft.TFTransformOutput(folder).transform_savedmodel_dir)
+        self._apply = loader.apply_transform_model
+        self._loaded = vars(loader)
+        features = self._loaded["_structured_inputs"].items()
+        raw = {name: tf.TensorSpec([None, *each.shape[1:]], each.dtype) for name, each in features}
+        # Whoever loads a model that holds this can ask it alone; the signatures have its ops among their own.
+        self.transform = tf.function(self.__call__, input_signature=[raw], autograph=False)
+
+    def __call__(self, raw: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
+        """Transforms raw features by name, as far as all that a feature is made of is there."""
+        found: Mapping[str, tf.Tensor] = self._apply(dict(raw))
+        return found
 
 
 class EventTransform:
@@ -26,8 +53,7 @@ class EventTransform:
     """
 
     def __init__(self, folder: str) -> None:
-        self._layer = tft.TFTransformOutput(folder).transform_features_layer()
-        self._function = tf.function(self._layer, autograph=False, reduce_retracing=True)
+        self._function = tf.function(TransformGraph(folder), autograph=False, reduce_retracing=True)
 
     def __call__(self, raw: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
         """Transforms a batch of raw features, [batch, 1] or [batch, H] each."""

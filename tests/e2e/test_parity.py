@@ -61,17 +61,15 @@ def _served_rows(transform: Any, raw: dict[str, tf.Tensor], batch: int) -> tuple
 
 @pytest.mark.parametrize("batch", [1000, 64])
 def test_a_thousand_events(pushed_run: Path, served: Any, config: Config, batch: int) -> None:
-    labels = {schema.RAW_ITEM_ID, schema.RAW_EVENT_TYPE, schema.RAW_VALUE, schema.RAW_WEIGHT}
     records = _records(pushed_run, "EventExampleGen", "examples")
     assert len(records) > 1000
-    requested = tuple(feature for feature in event_features(config) if feature.name not in labels)
-    found, names = _served_rows(served._transform_events, _raw(records, requested), batch)
+    found, names = _served_rows(served._event_transform.transform, _raw(records, event_features(config)), batch)
     assert {schema.FEATURE_QUERY_TOKENS, schema.FEATURE_HISTORY_AGES, schema.FEATURE_HOUR} <= set(names)
     assert found == _transformed_rows(_records(pushed_run, "EventTransform", "transformed_examples"), names)
 
 
 def test_the_catalogue(pushed_run: Path, served: Any) -> None:
     records = _records(pushed_run, "ItemExampleGen", "examples")
-    found, names = _served_rows(served._transform_items, _raw(records, item_features()), batch=7)
+    found, names = _served_rows(served._item_transform.transform, _raw(records, item_features()), batch=7)
     assert {schema.FEATURE_TEXT_TOKENS, schema.FEATURE_PRICE, schema.FEATURE_BRAND} <= set(names)
     assert found == _transformed_rows(_records(pushed_run, "ItemTransform", "transformed_examples"), names)

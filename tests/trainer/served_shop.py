@@ -8,7 +8,6 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import tensorflow as tf
-import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from shop_tables import write_events, write_items
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
@@ -20,7 +19,7 @@ from trainer.encoders.text import load_encoder
 from trainer.export import Learned, export_model
 from trainer.models.two_tower import TwoTower
 from trainer.towers.projection import principal_projection
-from trainer.transform import feature_sizes
+from trainer.transform import TransformGraph, feature_sizes
 
 HISTORY = 6
 COLOURS, THINGS, COUNTRIES = ("red", "blue", "green", "black"), ("shoe", "lamp", "knife", "rose"), ("GB", "DE", "FR")
@@ -149,7 +148,7 @@ def encoder_is_there(config: Config) -> bool:
 
 
 def _catalogue(rows: list[dict[str, Any]], item_graph: str) -> Catalogue:
-    layer = tft.TFTransformOutput(item_graph).transform_features_layer()
+    layer = TransformGraph(item_graph)
     columns = {name: [[row[name]] for row in rows] for name in rows[0]}
     features = {name: values.numpy() for name, values in layer({n: tf.constant(v) for n, v in columns.items()}).items()}
     tokens = features.pop("text_tokens")

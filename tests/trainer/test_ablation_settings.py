@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_transform as tft
 from planted import HISTORY, ITEMS, PlantedShop, planted_config, planted_phase, planted_shop, save_word_bag
 from served_shop import HISTORY as SERVED_HISTORY
 from served_shop import ServedShop, served_config
@@ -18,6 +17,7 @@ from trainer.models.two_tower import TwoTower
 from trainer.phase import TrainedModel
 from trainer.request_reader import RequestReader, TextReader
 from trainer.texts import TextVectors
+from trainer.transform import TransformGraph
 
 RANDOM = EncoderConfig(weights="random")
 
@@ -81,7 +81,7 @@ def test_without_history_times_the_ranking_stage_sees_none_either(served_shop: S
             config,
             model=served_shop.model,
             texts=TextReader(config, served_shop.model),
-            transform=tft.TFTransformOutput(served_shop.event_graph).transform_features_layer(),
+            transform=TransformGraph(served_shop.event_graph),
             rows=tf.lookup.StaticHashTable(numbered, default_value=-1),
             item_vectors=tf.Variable(served_shop.item_vectors),
         )

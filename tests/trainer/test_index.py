@@ -48,6 +48,16 @@ def test_scores_of_given_items() -> None:
     assert scores[1].tolist() == [VECTORS[7] @ QUERIES[1]] * 2 + [-np.inf]
 
 
+def test_other_vectors_take_the_place_of_the_first() -> None:
+    index = ExactIndex(np.zeros_like(VECTORS))
+    index.fill(VECTORS)
+    np.testing.assert_array_equal(index.scores(tf.constant(QUERIES)), QUERIES @ VECTORS.T)
+    found = index.scores_of(tf.constant(QUERIES[:1]), tf.constant([[5]], tf.int64)).numpy()
+    assert found.tolist() == [[VECTORS[5] @ QUERIES[0]]]
+    with pytest.raises(ValueError, match="row 2 is not finite"):
+        index.fill(np.where(np.arange(ITEMS)[:, np.newaxis] == 2, np.nan, VECTORS))
+
+
 def test_useless_vectors_are_refused() -> None:
     with pytest.raises(ValueError, match=r"at least one item, got shape \(0, 3\)"):
         ExactIndex(np.zeros((0, 3), np.float32))

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_transform as tft
 from served_shop import FIRST, ServedShop, raw_event, raw_item
 from shop_tables import DAY, case, write_cases
 from test_inputs import write
@@ -19,7 +18,7 @@ from pipeline.config import parse_config
 from trainer.checkpoints import Checkpoint
 from trainer.exported_model import ExportedModel
 from trainer.run import run_fn
-from trainer.transform import EventTransform
+from trainer.transform import EventTransform, TransformGraph
 from trainer.validation_cases import read_validation_cases
 
 ITEMS = 48
@@ -47,7 +46,7 @@ class Arguments:
 def transformed(graph: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows after Transform, with what passes through."""
     columns = {name: [np.ravel(row[name]).tolist() for row in rows] for name in rows[0]}
-    layer = tft.TFTransformOutput(graph).transform_features_layer()
+    layer = TransformGraph(graph)
     kinds = {name: tf.int64 if name == "timestamp" else None for name in columns}
     tensors = layer({name: tf.constant(values, kinds[name]) for name, values in columns.items()})
     features = {name: values.numpy().tolist() for name, values in tensors.items() if values.dtype != tf.string}

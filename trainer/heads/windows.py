@@ -16,6 +16,11 @@ from trainer.rules.attributes import read_attributes
 from trainer.texts import Vectors
 
 
+def wants_heads(config: Config) -> bool:
+    """Tells whether a shop has heads beside the purchase's."""
+    return config.ranking.enabled and len(config.ranking.heads) > 1
+
+
 class HeadTrainer:
     """Makes heads from the tables.
 
@@ -31,7 +36,7 @@ class HeadTrainer:
 
     def final(self) -> dict[str, LearnedHead]:
         """Makes the heads that have learned from everything before the test window."""
-        times = self._training.events.timestamps if self._wanted else ()
+        times = self._training.events.timestamps if wants_heads(self._config) else ()
         return self._learn(min(self._test_start, 1 + int(max(times, default=self._test_start))))
 
     def judged(self) -> dict[str, LearnedHead]:
@@ -39,12 +44,7 @@ class HeadTrainer:
         return self._learn(self._test_start - self._config.split.validation_days * DAY)
 
     def _learn(self, end: int) -> dict[str, LearnedHead]:
-        return self._training.learn(end) if self._wanted else {}
-
-    @property
-    def _wanted(self) -> bool:
-        ranking = self._config.ranking
-        return ranking.enabled and len(ranking.heads) > 1
+        return self._training.learn(end) if wants_heads(self._config) else {}
 
     @property
     def _test_start(self) -> int:

@@ -11,8 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import tensorflow as tf
-import tensorflow_text  # noqa: F401  # registers the tokenisers' ops, without which a transform graph does not load
-import tensorflow_transform as tft
 
 from pipeline import schema
 from pipeline.config import Config
@@ -28,6 +26,7 @@ from trainer.ranking.lists import CandidateLists, join
 from trainer.ranking.stage import Lookout, TwoStage
 from trainer.ranking.trees import fit_trees
 from trainer.request_reader import RequestReader, TextReader
+from trainer.transform import TransformGraph
 
 _LOG = logging.getLogger(__name__)
 _BATCH = 64
@@ -126,7 +125,7 @@ class RankingTraining:
             self.config,
             model=model,
             texts=TextReader(self.config, model),
-            transform=tft.TFTransformOutput(self.transform_graph).transform_features_layer(),
+            transform=TransformGraph(self.transform_graph),
             rows=tf.lookup.StaticHashTable(numbered, default_value=-1),
             item_vectors=index.vectors,
         )
