@@ -16,13 +16,14 @@ from test_encoders import needs_minilm
 from pipeline.config import Config, RerankConfig
 from trainer.adaptation.pairs import TextPairs, held_out, read_pairs
 from trainer.catalogue import Catalogue
-from trainer.enlargement import _reranker, _Saved
+from trainer.enlargement import _reranker
 from trainer.exported_model import ExportedModel
 from trainer.lexical.texts import read_item_texts
 from trainer.reranking.learning import CrossLearning, candidates
 from trainer.reranking.pairing import paired
 from trainer.reranking.reranker import Reranker
 from trainer.reranking.stage import learned_cross_encoder, make_reranker, new_cross_encoder
+from trainer.saved_weights import SavedWeights
 from trainer.search import LearnedSearch
 from trainer.tasks.candidates import candidate_loss, margin_loss
 
@@ -176,5 +177,5 @@ def test_the_saved_model_reads_the_best_items_again(served_shop: ServedShop, tmp
     query = tokenise(["green things"])
     pairs = paired(tf.repeat(query, 10, axis=0), tf.constant(served_shop.catalogue.texts[rows]), 32)
     assert np.all(np.diff(network(*pairs).numpy()) <= 1e-5)
-    assert _reranker(_Saved(tmp_path / "1"), config, served_shop.catalogue) is not None
-    assert _reranker(_Saved(served_shop.folder), config, served_shop.catalogue) is None
+    assert _reranker(SavedWeights(tmp_path / "1"), config, served_shop.catalogue) is not None
+    assert _reranker(SavedWeights(served_shop.folder), config, served_shop.catalogue) is None

@@ -10,9 +10,10 @@ from served_shop import ServedShop
 
 from pipeline.config import Config, parse_config
 from trainer.catalogue import Catalogue
-from trainer.enlargement import _Saved, _search_weights
+from trainer.enlargement import _search_weights
 from trainer.exported_model import ExportedModel
 from trainer.lexical.fusion import FusionWeights
+from trainer.saved_weights import SavedWeights
 from trainer.search import LearnedSearch
 from trainer.search_weights import learned_weights
 
@@ -103,7 +104,7 @@ def test_the_saved_model_searches_by_its_weights(served_shop: ServedShop, tmp_pa
     assert 0 < matched.sum() < 48
     assert (found["scores"][0][matched] > 0).all()
     np.testing.assert_allclose(found["scores"][0][~matched], 0.0, atol=1e-6)
-    saved, tables = _Saved(tmp_path / "1"), str(served_shop.tables)
+    saved, tables = SavedWeights(tmp_path / "1"), str(served_shop.tables)
     assert _search_weights(saved, served_shop.config, tables, served_shop.catalogue) == words_alone
     with pytest.raises(ValueError, match="expected weights of the 1 texts"):
         served_shop.export(tmp_path / "2", search=LearnedSearch(FusionWeights((0.5, 0.5), 0.0, 0.0)))

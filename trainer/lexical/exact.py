@@ -37,7 +37,8 @@ class ExactKeys(tf.Module):
 
     def __init__(self, texts: ItemTexts) -> None:
         super().__init__(name="exact_keys")
-        function = tf.function(_item_keys, input_signature=[tf.TensorSpec([None], tf.string)] * 3, autograph=False)
+        spec = tf.TensorSpec([None], tf.string)
+        function = tf.function(_item_keys, autograph=False).get_concrete_function(spec, spec, spec)
         numbers: dict[bytes, int] = {}
         pairs: set[tuple[int, int]] = set()
         named = (texts.ids, texts.column("title"), texts.column(schema.ITEM_BRAND))
