@@ -19,7 +19,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from serving.batching_parameters import Batching
-from serving.errors import Code, ServingError
+from serving.errors import Code, ServingError, WouldWaitError
 from serving.merging import ContractMerger, Merger, PlainMerger
 from serving.pace import Pace
 from serving.predictor import Predictor, Signature
@@ -100,11 +100,13 @@ class Batcher:
         *,
         output_filter: Sequence[str] = (),
         timeout_s: float | None = None,
+        at_once: bool = False,
     ) -> Outputs:
         """Runs a signature as `Predictor.predict` does, maybe together with other calls.
 
         Raises:
           ServingError: what the stock server would answer.
+          WouldWaitError: if it must run at once and there is no free thread, or the operator has calls wait for others.
         """
         signature.check_inputs(inputs)
         found = self._lane(predictor, signature)
@@ -122,7 +124,7 @@ class Batcher:
         now_s = time.monotonic()
         kind = (id(predictor), signature.name, lane.output_filter, merger.kind(inputs))
         call = _Waiting(inputs, rows, kind, None if timeout_s is None else now_s + timeout_s, now_s)
-        self._take_thread(call)
+        self._take_thread(call, may_wait=not at_once)
         if call.leads:
             self._lead(lane, call)
         if call.error is not None:
@@ -143,13 +145,15 @@ class Batcher:
             lanes[signature.name] = None if merger is None else (merger, Pace(self._settings.max_rows))
         return lanes[signature.name]
 
-    def _take_thread(self, call: _Waiting) -> None:
+    def _take_thread(self, call: _Waiting, *, may_wait: bool) -> None:
         """Returns when the call leads a run, or when another has answered it."""
         with self._changed:
-            if self._free and call.kind not in self._gathering:
+            if self._free and call.kind not in self._gathering and (may_wait or not self._settings.wait_s):
                 self._free -= 1
                 call.leads = True
                 return
+            if not may_wait:
+                raise WouldWaitError
             waiting = sum(other.rows for other in self._waiting)
             if waiting + call.rows > self._settings.max_rows * self._settings.max_waiting_runs:
                 raise ServingError(

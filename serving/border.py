@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from types import TracebackType
 
-from serving.errors import Code, ServingError
+from serving.errors import Code, ServingError, WouldWaitError
 
 LOG = logging.getLogger("aisle.serving")
 
@@ -24,7 +24,7 @@ class CallBorder:
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         """Lets errors for the client pass."""
-        if isinstance(error, Exception) and not isinstance(error, ServingError):
+        if isinstance(error, Exception) and not isinstance(error, ServingError | WouldWaitError):
             LOG.error("a call met a fault of the server's own", exc_info=error)
             raise ServingError(Code.INTERNAL, "the server met a fault of its own; its log tells which") from error
 

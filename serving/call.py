@@ -18,6 +18,8 @@ class Call:
       model: its name once it is known to be one; "" before.
       signature: the name that it resolved to; "" where there is none.
       version: the version that answers; 0 before.
+      at_once: whether it is answered in a thread that others need; what would hold that up raises WouldWaitError.
+      admitted: whether it has been let in.
       started_s: when it came, by `time.perf_counter`.
     """
 
@@ -28,4 +30,6 @@ class Call:
     model: str = ""
     signature: str = ""
     version: int = 0
+    at_once: bool = False
+    admitted: bool = False
     started_s: float = field(default_factory=time.perf_counter)

@@ -46,3 +46,7 @@ class ServingError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code.name}: {self.message}"
+
+
+class WouldWaitError(Exception):
+    """A call that had to be answered at once would wait, or compute for long; nothing of it has been done."""

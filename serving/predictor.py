@@ -152,6 +152,11 @@ class Predictor:
             )
         return found
 
+    def is_quick(self, signature: Signature) -> bool:
+        """Tells whether runs of a signature are so short that handing one to another thread costs more."""
+        times = self._times.get(signature.name)
+        return times is not None and times.are_short
+
     def predict(
         self,
         signature: Signature,

@@ -63,13 +63,16 @@ class Reception:
 
         Raises:
           ServingError: what the call is answered with.
+          WouldWaitError: if it cannot be answered at once, as it asks for; it may be tried again elsewhere.
         """
         # Metrics must not grow by what clients think up.
         call.model = self.service.known_name(model)
         try:
             with CallBorder():
-                call.client = self.admission.client(call.client, authorization)
-                self.admission.check_rate(call.client)
+                if not call.admitted:
+                    call.client = self.admission.client(call.client, authorization)
+                    self.admission.check_rate(call.client)
+                    call.admitted = True
                 made = work()
         except ServingError as error:
             self.note(call, error.code, error.message)

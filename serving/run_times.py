@@ -9,6 +9,8 @@ from contextlib import contextmanager
 _LEAST_RUNS, _LARGER, _MARGIN, _FORGET = 20, 4, 20.0, 0.999
 # From this usual time on, a second thread for what can be computed at once wins more than the hand-over costs.
 _WORTH_TWO_S, _NEW = 1e-3, 0.1
+# Up to this usual time a run is over before another thread would have begun it.
+_SHORT_S = 2e-4
 
 
 class RunsUnderWay:
@@ -45,6 +47,11 @@ class RunTimes:
         self._runs = 0
         self._usual_s = self._slowest_s = 0.0
         self._largest = 0
+
+    @property
+    def are_short(self) -> bool:
+        """Whether runs are known to take next to no time."""
+        return self._runs >= _LEAST_RUNS and self._usual_s < _SHORT_S
 
     def stays_here(self, size: int, timeout_s: float | None, *, room: bool) -> bool:
         """Tells whether a run should stay in the thread that asks for it.

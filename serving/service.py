@@ -16,7 +16,7 @@ from tensorflow_serving.apis import (
 from serving.batching import Batcher
 from serving.batching_parameters import Batching
 from serving.call import Call
-from serving.errors import Code, ServingError
+from serving.errors import Code, ServingError, WouldWaitError
 from serving.messages import ReloadConfigResponse
 from serving.model_catalog import ModelCatalog
 from serving.model_config import ONLY_LISTS, ModelSettings, settings_of
@@ -83,12 +83,15 @@ class ModelService:
 
         Raises:
           ServingError: what the stock server would answer.
+          WouldWaitError: if the call must not wait and would.
         """
         require_spec(request)
         call = call or Call()
         with self.catalog.use(request.model_spec) as (version, predictor):
             signature = predictor.signature(request.model_spec.signature_name)
             call.version, call.signature = version, signature.name
+            if call.at_once and not predictor.is_quick(signature):
+                raise WouldWaitError
             inputs = _decode_inputs(signature, request.inputs)
             outputs = self.run(
                 request.model_spec.name,
@@ -97,6 +100,7 @@ class ModelService:
                 inputs,
                 output_filter=request.output_filter,
                 timeout_s=timeout_s,
+                at_once=call.at_once,
             )
         self.keep(request.model_spec.name, version, signature.name, inputs, outputs)
         response = predict_pb2.PredictResponse()
@@ -128,6 +132,7 @@ class ModelService:
         *,
         output_filter: Iterable[str] = (),
         timeout_s: float | None,
+        at_once: bool = False,
     ) -> dict[str, NDArray[Any]]:
         """Runs a signature as `Batcher.run` does, within the limits, and notes rows and time.
 
@@ -137,7 +142,9 @@ class ModelService:
         self._limits.check_inputs(inputs)
         started_s = time.perf_counter()
         chosen = tuple(output_filter)
-        outputs = self._batcher.run(model, predictor, signature, inputs, output_filter=chosen, timeout_s=timeout_s)
+        outputs = self._batcher.run(
+            model, predictor, signature, inputs, output_filter=chosen, timeout_s=timeout_s, at_once=at_once
+        )
         self._monitor.observe_runtime(model, "Predict", time.perf_counter() - started_s)
         self._monitor.observe_rows(model, signature.name, max(map(_row_count, inputs.values()), default=1))
         return outputs

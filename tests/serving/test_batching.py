@@ -12,7 +12,7 @@ from tiny_models import INPUTS, ITEMS, save_half_plus
 
 from serving.batching import Batcher
 from serving.batching_parameters import Batching
-from serving.errors import Code, ServingError
+from serving.errors import Code, ServingError, WouldWaitError
 from serving.pace import Pace
 from serving.predictor import Predictor
 
@@ -146,6 +146,19 @@ def test_a_call_that_is_alone_waits_for_nobody(shop: Predictor) -> None:
     assert watched.runs == [1]
     assert watched.waits[0] < 0.1
     assert watched.batcher._free == 1
+
+
+def test_a_call_that_must_not_wait_runs_at_once_or_not_at_all(half: Predictor, shop: Predictor) -> None:
+    watched = Watched()
+    call = {"item_id": texts(["a"])[0]}
+    alone = watched.ask(shop, "similar_items", call, at_once=True)
+    same(alone, shop.predict(shop.signature("similar_items"), call))
+    watched.batcher._free = 0
+    with pytest.raises(WouldWaitError):
+        watched.ask(shop, "similar_items", call, at_once=True)
+    assert not watched.batcher._waiting
+    with pytest.raises(WouldWaitError):
+        Watched(Batching(max_rows=4, wait_s=1.0)).ask(half, "", plain(1.0), at_once=True)
 
 
 def test_calls_run_together_unasked_once_it_is_known_what_one_costs(shop: Predictor) -> None:

@@ -23,7 +23,7 @@ from tensorflow_serving.apis import (
 )
 from tiny_models import ITEMS, request
 
-from serving.grpc_server import client_host, truncated
+from serving.grpc_calls import client_host, truncated
 from serving.server import Server
 
 TIMEOUT_S = 20

@@ -23,6 +23,14 @@ def test_a_run_that_might_miss_its_deadline_is_watched() -> None:
     assert not times.stays_here(4, 0.1, room=False)
 
 
+def test_only_runs_that_are_known_are_short() -> None:
+    assert _known(1e-4).are_short
+    assert not _known(1e-3).are_short
+    fresh = RunTimes()
+    fresh.note(4, 1e-5)
+    assert not fresh.are_short
+
+
 def test_one_run_at_a_time_has_room() -> None:
     runs = RunsUnderWay(2)
     assert runs.leave_room
