@@ -108,7 +108,7 @@ class Batcher:
           ServingError: what the stock server would answer.
           WouldWaitError: if it must run at once and there is no free thread, or the operator has calls wait for others.
         """
-        signature.check_inputs(inputs)
+        signature.check_inputs(inputs.keys())
         found = self._lane(predictor, signature)
         rows = found[0].rows(inputs) if found else 0
         if found is None or not rows:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from serving.errors import Code, ServingError
 from serving.model_config import ModelSettings
 from serving.model_store import ModelStore
-from serving.predictor import Predictor
+from serving.version_states import HeldVersion
 from serving.versions import VersionPolicy
 
 LOG = logging.getLogger("aisle.serving")
@@ -112,12 +111,8 @@ class ModelCatalog:
             self._narrow((new[settings.name], settings.policy) for settings in models)
         self.on_change()
 
-    @contextlib.contextmanager
-    def use(self, spec: Any) -> Iterator[tuple[int, Predictor]]:
-        """Holds the version that a ModelSpec means while a call runs.
-
-        Yields:
-          The version's number and its predictor.
+    def use(self, spec: Any) -> HeldVersion:
+        """Holds the version that a ModelSpec means while a call runs, as `ModelStore.use` does.
 
         Raises:
           ServingError: as the stock server, if there is none.
@@ -129,16 +124,14 @@ class ModelCatalog:
         if store is None:
             wanted = f"Latest({spec.name})" if version is None else f"Specific({spec.name}, {version})"
             raise ServingError(Code.NOT_FOUND, f"Servable not found for request: {wanted}")
-        with contextlib.ExitStack() as held:
-            try:
-                found = held.enter_context(store.use(version))
-            except ServingError:
-                # The label may have moved, and the version gone, since the label was looked up.
-                moved = self._meant_by(spec)
-                if moved == version:
-                    raise
-                found = held.enter_context(store.use(moved))
-            yield found
+        try:
+            return store.use(version)
+        except ServingError:
+            # The label may have moved, and the version gone, since the label was looked up.
+            moved = self._meant_by(spec)
+            if moved == version:
+                raise
+            return store.use(moved)
 
     def _meant_by(self, spec: Any) -> int | None:
         choice = spec.WhichOneof("version_choice")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from serving import warmup
@@ -14,7 +13,7 @@ from serving.border import LoopBorder
 from serving.errors import Code, ServingError
 from serving.memory import return_memory
 from serving.predictor import LoadError, Predictor
-from serving.version_states import AVAILABLE, END, LOADING, START, UNLOADING, Version, VersionStatus
+from serving.version_states import AVAILABLE, END, LOADING, START, UNLOADING, HeldVersion, Version, VersionStatus
 from serving.versions import VersionPolicy, fingerprint, latest, list_versions
 
 LOG = logging.getLogger("aisle.serving")
@@ -84,15 +83,14 @@ class ModelStore:
             self._changed.wait_for(lambda: all(version.calls == 0 for version in self._versions.values()))
         self._free_retired()
 
-    @contextlib.contextmanager
-    def use(self, version: int | None = None) -> Iterator[tuple[int, Predictor]]:
+    def use(self, version: int | None = None) -> HeldVersion:
         """Holds a version while a call runs; it is not freed before.
 
         Args:
           version: the version wanted; None means the highest that is available.
 
-        Yields:
-          The version's number and its predictor.
+        Returns:
+          What gives the version's number and its predictor to a `with` statement, at whose end the version is let go.
 
         Raises:
           ServingError: NOT_FOUND, in TensorFlow Serving's words.
@@ -100,15 +98,7 @@ class ModelStore:
         with self._changed:
             held = self._find(version)
             held.calls += 1
-        try:
-            assert held.predictor is not None
-            yield held.number, held.predictor
-        finally:
-            with self._changed:
-                held.calls -= 1
-                if held.calls == 0 and held.state == UNLOADING:
-                    self._changed.notify_all()
-                    self._wake.set()
+        return HeldVersion(held, self._let_go)
 
     def statuses(self) -> list[VersionStatus]:
         """Returns the state of every version seen so far, highest first."""
@@ -253,6 +243,13 @@ class ModelStore:
                 freed = True
         if freed:
             return_memory()
+
+    def _let_go(self, version: Version) -> None:
+        with self._changed:
+            version.calls -= 1
+            if version.calls == 0 and version.state == UNLOADING:
+                self._changed.notify_all()
+                self._wake.set()
 
     def _find(self, number: int | None) -> Version:
         if number is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,13 +51,12 @@ class Signature:
     outputs: Mapping[str, Any]
     defaults: Mapping[str, NDArray[Any]]
 
-    def check_inputs(self, names: Iterable[str]) -> None:
+    def check_inputs(self, sent: Set[str]) -> None:
         """Compares the inputs of a call with the signature's, in TensorFlow Serving's words.
 
         Raises:
           ServingError: INVALID_ARGUMENT, naming extra and missing inputs.
         """
-        sent = set(names)
         known = self.inputs.keys()
         if sent == known:
             return
@@ -178,7 +177,7 @@ class Predictor:
         Raises:
           ServingError: what the stock server would answer.
         """
-        signature.check_inputs(inputs)
+        signature.check_inputs(inputs.keys())
         chosen = signature.select(output_filter)
         feeds = {}
         for alias, tensor in signature.inputs.items():
@@ -187,7 +186,7 @@ class Predictor:
         times = self._times.get(signature.name)
         size = sum(value.size for value in inputs.values())
         here = times is not None and times.stays_here(size, timeout_s, room=self._runs.leave_room)
-        with self._runs.one_more():
+        with self._runs:
             started_s = time.perf_counter()
             values = self._run(feeds, [signature.outputs[alias] for alias in chosen], timeout_s, here=here)
             if times is not None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 _LEAST_RUNS, _LARGER, _MARGIN, _FORGET = 20, 4, 20.0, 0.999
 # From this usual time on, a second thread for what can be computed at once wins more than the hand-over costs.
-_WORTH_TWO_S, _NEW = 1e-3, 0.1
+_WORTH_TWO_S, _NEW, _OUTLIER = 1e-3, 0.1, 2.0
 # Up to this usual time a run is over before another thread would have begun it.
 _SHORT_S = 2e-4
 
 
 class RunsUnderWay:
-    """Counts the runs of a model.
+    """Counts the runs of a model: each goes on within a `with` statement.
 
     Args:
       threads: how many threads its runs may use.
@@ -28,16 +26,15 @@ class RunsUnderWay:
         """Whether one more run would have threads beside its own that nobody else needs."""
         return self._threads > 1 and not self._count
 
-    @contextmanager
-    def one_more(self) -> Iterator[None]:
-        """Counts a run as long as it goes on."""
+    def __enter__(self) -> None:
+        """One more run has begun."""
         with self._lock:
             self._count += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._count -= 1
+
+    def __exit__(self, *_exception: object) -> None:
+        """It has ended."""
+        with self._lock:
+            self._count -= 1
 
 
 class RunTimes:
@@ -73,5 +70,7 @@ class RunTimes:
         """Notes a run."""
         self._runs += 1
         self._slowest_s = max(self._slowest_s * _FORGET, seconds)
-        self._usual_s += _NEW * (seconds - self._usual_s)
+        # A run that was held up by others on the processor says little of the next one.
+        told_s = min(seconds, _OUTLIER * self._usual_s) if self._usual_s else seconds
+        self._usual_s += _NEW * (told_s - self._usual_s)
         self._largest = max(self._largest, size)

@@ -31,10 +31,19 @@ def test_only_runs_that_are_known_are_short() -> None:
     assert not fresh.are_short
 
 
+def test_a_run_that_was_held_up_does_not_change_what_is_usual() -> None:
+    times = _known(1e-4)
+    times.note(4, 0.5)
+    assert times.are_short
+    for _ in range(60):
+        times.note(4, 1e-3)
+    assert not times.are_short
+
+
 def test_one_run_at_a_time_has_room() -> None:
     runs = RunsUnderWay(2)
     assert runs.leave_room
-    with runs.one_more():
+    with runs:
         assert not runs.leave_room
     with pytest.raises(ValueError, match="ends badly"):
         _end_badly(runs)
@@ -43,5 +52,5 @@ def test_one_run_at_a_time_has_room() -> None:
 
 
 def _end_badly(runs: RunsUnderWay) -> None:
-    with runs.one_more():
+    with runs:
         raise ValueError("ends badly")
