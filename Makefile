@@ -39,6 +39,7 @@ bench-encoding: setup ## encoding a catalogue beside sentence-transformers, whic
 	@.venv/bin/python -m benchmarks.encoding
 
 bench-serving: setup ## a served model: overhead, throughput, large catalogues, rivals, swaps; ten minutes
+	@benchmarks/install.sh
 	@.venv/bin/python -m benchmarks.serving
 
 clean: ## remove what set-up, runs and tests made

@@ -24,6 +24,8 @@ from pathlib import Path
 import grpc
 import numpy as np
 
+from benchmarks import h2load
+
 ROOT = Path(__file__).resolve().parents[1]
 METHOD = "/tensorflow.serving.PredictionService/Predict"
 # A pool of its own for each channel: else all clients of a process share one connection, and so one worker.
@@ -56,7 +58,7 @@ class Load:
 def measure(
     address: str, requests: Path, *, clients: int, seconds: float, rate: float = 0.0, rest_path: str = ""
 ) -> Load:
-    """Runs clients in another process.
+    """Runs clients in another process: h2load where all calls are the same, else clients in Python.
 
     Args:
       address: HOST:PORT.
@@ -66,6 +68,13 @@ def measure(
       rate: calls a second that come in any case; 0 asks again after each answer.
       rest_path: asks over REST there; "" asks over gRPC.
     """
+    calls = read_requests(requests)
+    if len(calls) == 1 and not rate:
+        path, over_grpc = (rest_path, False) if rest_path else (METHOD, True)
+        seen = h2load.ask(
+            address, path, calls[0], clients=clients, seconds=seconds, warm_s=_WARM_S, over_grpc=over_grpc
+        )
+        return load_of(seen.taken_s, seconds, seen.answered, seen.failed)
     words = [address, str(requests), "--clients", str(clients), "--seconds", str(seconds), "--rate", str(rate)]
     command = [sys.executable, "-m", "benchmarks.serving_load", *words, "--rest", rest_path]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, timeout=seconds + 120)
@@ -78,6 +87,11 @@ def write_requests(file: Path, requests: Sequence[bytes]) -> Path:
     return file
 
 
+def read_requests(file: Path) -> list[bytes]:
+    """Reads what `write_requests` has written."""
+    return [base64.b64decode(line) for line in file.read_bytes().splitlines()]
+
+
 def main() -> None:
     """Asks, and prints what came of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -88,7 +102,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.0)
     parser.add_argument("--rest", default="")
     arguments = parser.parse_args()
-    calls = [base64.b64decode(line) for line in arguments.requests.read_bytes().splitlines()]
+    calls = read_requests(arguments.requests)
     if arguments.clients == 1 and not arguments.rate and not arguments.rest:
         load = _one_client(arguments.address, calls, arguments.seconds)
     else:

@@ -247,7 +247,7 @@ def _row_count(value: NDArray[Any]) -> int:
 
 
 def _decode_inputs(signature: Signature, protos: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    signature.check_inputs(protos.keys())
+    signature.check_inputs(set(protos))
     inputs = {}
     for alias, proto in protos.items():
         try:
