@@ -22,7 +22,9 @@ from trainer.transform import EventTransform, TransformGraph
 from trainer.validation_cases import read_validation_cases
 
 ITEMS = 48
-REQUEST = {"user_id": tf.constant(["u1"]), "k": tf.constant([48])}
+# With its moment: asked now, answers would change with the hour.
+MOMENT = tf.constant([1_600_000_000], tf.int64)
+REQUEST = {"user_id": tf.constant(["u1"]), "k": tf.constant([48]), "timestamp": MOMENT}
 PASSED = ("user_id", "timestamp", "history_item_ids", "item_id", "event_type", "value", "weight", "query", "title")
 
 
