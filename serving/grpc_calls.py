@@ -98,8 +98,8 @@ class GrpcCalls:
                 message = _parsed(request_class, raw) if request is None else request
                 left_s = None if ends_s is None else ends_s - time.monotonic()
                 return self._reception.answer(
-                    call, _model_name(message), authorization, lambda: work(message, left_s, call)
-                ).SerializeToString()
+                    call, _model_name(message), authorization, lambda: work(message, left_s, call).SerializeToString()
+                )
 
             try:
                 return await self._run(call, made, at_once=request is not None and name == "Predict")

@@ -18,14 +18,13 @@ from tensorflow.python.client import pywrap_tf_session
 
 from serving.contract import CONTRACT_FILE
 from serving.errors import Code, ServingError
+from serving.graph_work import follows_size, may_loop, op_names
 from serving.memory import return_memory
 from serving.run_times import RunsUnderWay, RunTimes
 from serving.tensors import TensorError, decode
 from serving.twins import first_twins
 
 DEFAULT_SIGNATURE = "serving_default"
-# Ops that may run for any time, whatever the size of their inputs. (Those of aisle's own models end by themselves.)
-_LOOPS = frozenset({"While", "StatelessWhile", "For", "Enter", "RefEnter", "EagerPyFunc", "PyFunc"})
 _HERE = config_pb2.RunOptions(inter_op_thread_pool=-1).SerializeToString()
 
 
@@ -130,8 +129,10 @@ class Predictor:
         except (tf.errors.OpError, OSError, RuntimeError, ValueError, KeyError) as error:
             self.close()
             raise LoadError(f"{folder}: does not load: {error}") from error
-        bounded = self.has_contract or not _LOOPS.intersection(_op_names(meta_graph.graph_def))
-        self._times = {name: RunTimes() for name in self.signatures} if bounded else {}
+        ops = op_names(meta_graph.graph_def)
+        # aisle's own models end by themselves, and answer no more than their catalogue.
+        self._times = {name: RunTimes() for name in self.signatures} if self.has_contract or not may_loop(ops) else {}
+        self._no_surprises = self.has_contract or follows_size(ops)
         # The raw call below skips what Session.run does first: handing new nodes to the C++ session.
         self._session._extend_graph()
         del meta_graph
@@ -152,9 +153,9 @@ class Predictor:
         return found
 
     def is_quick(self, signature: Signature) -> bool:
-        """Tells whether runs of a signature are so short that handing one to another thread costs more."""
+        """Tells whether runs of a signature are surely so short that handing one to another thread costs more."""
         times = self._times.get(signature.name)
-        return times is not None and times.are_short
+        return times is not None and times.are_short and self._no_surprises
 
     def predict(
         self,
@@ -232,11 +233,6 @@ class Predictor:
             if options is not None:
                 pywrap_tf_session.TF_DeleteBuffer(options)
         return [np.asarray(value) for value in values]
-
-
-def _op_names(graph: Any) -> set[str]:
-    bodies = [graph.node, *(function.node_def for function in graph.library.function)]
-    return {node.op for body in bodies for node in body}
 
 
 def _session_config(threads: int) -> Any:
