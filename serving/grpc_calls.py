@@ -30,7 +30,7 @@ AUTHORIZATION = "authorization"
 MAX_MESSAGE_LENGTH = 1024
 # gRPC's own words for what is no message of the method's.
 NO_MESSAGE = "Exception deserializing request!"
-# Reading more than that would keep the loop from others.
+# Parsing more than that would keep the loop from others.
 _SMALL_BYTES = 16 * 1024
 _STATUS_CODES: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -75,7 +75,7 @@ class GrpcCalls:
 
     def close(self) -> None:
         """Starts no more calls."""
-        self._pool.shutdown(wait=False)
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def refuse(self, call: Call, context: Any, error: ServingError) -> NoReturn:
         """Notes a call that is not let in, and ends it."""
@@ -85,28 +85,39 @@ class GrpcCalls:
     def _method(self, name: str, work: Work, request_class: Any) -> grpc.RpcMethodHandler:
         async def answer(raw: bytes, context: Any) -> bytes:
             call = Call("GRPC", name, client_host(context.peer()))
-            try:
-                self._admission.check_load()
-                request = _parsed(request_class, raw) if len(raw) <= _SMALL_BYTES else None
-            except ServingError as error:
-                await self.refuse(call, context, error)
+            # What a call that has ended still refers to must not hold its message.
+            held: list[Any] = [raw]
+            small = len(raw) <= _SMALL_BYTES
+            del raw
             authorization = await self._named(call, context)
             left_s = context.time_remaining()
             ends_s = None if left_s is None else time.monotonic() + left_s
 
             def made() -> bytes:
-                message = _parsed(request_class, raw) if request is None else request
+                if isinstance(held[0], bytes):
+                    held[0] = self._parsed(call, request_class, held[0])
+                message = held[0]
                 left_s = None if ends_s is None else ends_s - time.monotonic()
                 return self._reception.answer(
                     call, _model_name(message), authorization, lambda: work(message, left_s, call).SerializeToString()
                 )
 
             try:
-                return await self._run(call, made, at_once=request is not None and name == "Predict")
+                return await self._run(call, made, at_once=small and name == "Predict")
             except ServingError as error:
+                held.clear()
                 await _abort(context, error)
+            finally:
+                held.clear()
 
         return grpc.unary_unary_rpc_method_handler(answer)
+
+    def _parsed(self, call: Call, request_class: Any, raw: bytes) -> Any:
+        try:
+            return request_class.FromString(raw)
+        except DecodeError as error:
+            self._reception.note(call, Code.INTERNAL, NO_MESSAGE)
+            raise ServingError(Code.INTERNAL, NO_MESSAGE) from error
 
     async def _named(self, call: Call, context: Any) -> str:
         """Gives a call its id where calls have one; returns what the client sent as authorization."""
@@ -115,11 +126,20 @@ class GrpcCalls:
         sent = dict(context.invocation_metadata())
         if self._reception.names_calls:
             call.request_id = self._reception.request_id(sent.get(REQUEST_ID, ""))
-            await context.send_initial_metadata(((REQUEST_ID, call.request_id),))
+            try:
+                await context.send_initial_metadata(((REQUEST_ID, call.request_id),))
+            except asyncio.CancelledError:
+                self._reception.note(call, Code.CANCELLED, "the client went away before it was answered")
+                raise
         return sent.get(AUTHORIZATION, "")
 
     async def _run(self, call: Call, made: Callable[[], bytes], *, at_once: bool) -> bytes:
         """Runs what makes an answer, in this thread if `at_once` holds true, and counts the call meanwhile."""
+        try:
+            self._admission.check_load()
+        except ServingError as error:
+            self._reception.note(call, error.code, error.message)
+            raise
         if at_once:
             call.at_once = True
             self._admission.enter()
@@ -149,13 +169,6 @@ def client_host(peer: str) -> str:
 def truncated(message: str) -> str:
     """Shortens an error message as the stock server does."""
     return message if len(message) <= MAX_MESSAGE_LENGTH else message[:MAX_MESSAGE_LENGTH] + "...TRUNCATED"
-
-
-def _parsed(request_class: Any, raw: bytes) -> Any:
-    try:
-        return request_class.FromString(raw)
-    except DecodeError as error:
-        raise ServingError(Code.INTERNAL, NO_MESSAGE) from error
 
 
 async def _abort(context: Any, error: ServingError) -> NoReturn:

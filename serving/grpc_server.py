@@ -63,10 +63,13 @@ class GrpcServer:
         """Tells the health service's clients whether every model answers; those who watch hear only of changes."""
         if healthy != self._healthy and self._thread.is_alive():
             self._healthy = healthy
-            self._in_loop(self._health.tell(healthy=healthy))
+            # Nobody waits for it: the loop may end at this moment.
+            asyncio.run_coroutine_threadsafe(self._health.tell(healthy=healthy), self._loop)
 
     def stop(self, grace_s: float) -> None:
         """Takes no new calls, lets those under way end for `grace_s`, then closes."""
+        if not self._thread.is_alive():
+            return
         self._in_loop(self._health.end())
         self._in_loop(self._server.stop(grace_s))
         self._close()
@@ -94,7 +97,7 @@ class GrpcServer:
 
 
 class _Guard(grpc.aio.ServerInterceptor):
-    """Refuses calls of strangers before anything of them is read; the probes are open to all."""
+    """Refuses calls of strangers before their messages are parsed; the probes are open to all."""
 
     def __init__(self, reception: Reception, calls: GrpcCalls) -> None:
         self._admission = reception.admission

@@ -152,10 +152,10 @@ class Predictor:
             )
         return found
 
-    def is_quick(self, signature: Signature) -> bool:
-        """Tells whether runs of a signature are surely so short that handing one to another thread costs more."""
+    def is_quick(self, signature: Signature, size: int) -> bool:
+        """Tells whether a run on so many values is surely so short that handing it to another thread costs more."""
         times = self._times.get(signature.name)
-        return times is not None and times.are_short and self._no_surprises
+        return times is not None and times.are_short(size) and self._no_surprises
 
     def predict(
         self,

@@ -8,7 +8,7 @@ _LEAST_RUNS, _LARGER, _MARGIN, _FORGET = 20, 4, 20.0, 0.999
 # From this usual time on, a second thread for what can be computed at once wins more than the hand-over costs.
 _WORTH_TWO_S, _NEW, _OUTLIER = 1e-3, 0.1, 2.0
 # Up to this usual time a run is over before another thread would have begun it.
-_SHORT_S = 2e-4
+_SHORT_S, _LONG_S = 2e-4, 2e-2
 
 
 class RunsUnderWay:
@@ -43,12 +43,11 @@ class RunTimes:
     def __init__(self) -> None:
         self._runs = 0
         self._usual_s = self._slowest_s = 0.0
-        self._largest = 0
+        self._largest = self._largest_short = 0
 
-    @property
-    def are_short(self) -> bool:
-        """Whether runs are known to take next to no time."""
-        return self._runs >= _LEAST_RUNS and self._usual_s < _SHORT_S
+    def are_short(self, size: int) -> bool:
+        """Tells whether runs on inputs of so many values are known to take next to no time."""
+        return self._runs >= _LEAST_RUNS and self._usual_s < _SHORT_S and size <= self._largest_short
 
     def stays_here(self, size: int, timeout_s: float | None, *, room: bool) -> bool:
         """Tells whether a run should stay in the thread that asks for it.
@@ -70,7 +69,10 @@ class RunTimes:
         """Notes a run."""
         self._runs += 1
         self._slowest_s = max(self._slowest_s * _FORGET, seconds)
-        # A run that was held up by others on the processor says little of the next one.
-        told_s = min(seconds, _OUTLIER * self._usual_s) if self._usual_s else seconds
+        # A run that was held up by others on the processor says little of the next one; nobody holds it up for so long.
+        held_up = self._usual_s > 0 and seconds < _LONG_S
+        told_s = min(seconds, _OUTLIER * self._usual_s) if held_up else seconds
         self._usual_s += _NEW * (told_s - self._usual_s)
         self._largest = max(self._largest, size)
+        if seconds < _SHORT_S:
+            self._largest_short = max(self._largest_short, size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -90,7 +91,7 @@ class ModelService:
         with self.catalog.use(request.model_spec) as (version, predictor):
             signature = predictor.signature(request.model_spec.signature_name)
             call.version, call.signature = version, signature.name
-            if call.at_once and not predictor.is_quick(signature):
+            if call.at_once and not predictor.is_quick(signature, _value_count(request.inputs)):
                 raise WouldWaitError
             inputs = _decode_inputs(signature, request.inputs)
             outputs = self.run(
@@ -244,6 +245,11 @@ def require_spec(request: Any) -> None:
 
 def _row_count(value: NDArray[Any]) -> int:
     return len(value) if value.ndim else 1
+
+
+def _value_count(protos: Mapping[str, Any]) -> int:
+    """Counts the values that tensors say they have: few bytes may stand for many of them."""
+    return sum(math.prod(dim.size for dim in proto.tensor_shape.dim) for proto in protos.values())
 
 
 def _decode_inputs(signature: Signature, protos: Mapping[str, Any]) -> dict[str, NDArray[Any]]:

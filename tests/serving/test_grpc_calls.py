@@ -64,10 +64,15 @@ def test_short_runs_stay_in_the_loop_once_they_are_known(run_path: Path, threads
             ask(1)
         assert threads[0].startswith("grpc_")
         with store.use(3) as (_version, predictor):
-            predictor._times["similar_items"]._usual_s = 1e-5  # as on a machine that nothing else holds up
+            times = predictor._times["similar_items"]
+            times._usual_s, times._largest_short = 1e-5, 2  # as on a machine that nothing else holds up
         assert ask(1) == 1
         assert threads[-1] == LOOP
         assert ask(10_000) == 10_000, "a large request"
+        assert threads[-1].startswith("grpc_")
+        few_bytes = request("shop", "similar_items", item_id=np.array([b"a"], object), k=np.array([1], np.int32))
+        few_bytes.inputs["item_id"].tensor_shape.dim[0].size = 20_000  # the last value again and again
+        assert stub.Predict(few_bytes, timeout=TIMEOUT_S).outputs["item_ids"].tensor_shape.dim[0].size == 20_000
         assert threads[-1].startswith("grpc_")
         assert server.calls_under_way == 0
 
@@ -92,6 +97,22 @@ def test_a_call_that_is_tried_twice_counts_once(half_path: Path) -> None:
         with pytest.raises(grpc.RpcError) as caught:
             stub.Predict(half(), timeout=TIMEOUT_S)
         assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize("size", [100, 20_000])
+def test_what_is_no_message_is_refused_and_counted(half_path: Path, threads: list[str], size: int) -> None:
+    with Server([ModelStore("half_plus_two", half_path)], rest_port=None) as server:
+        with grpc.insecure_channel(server.grpc_address) as channel, pytest.raises(grpc.RpcError) as caught:
+            channel.unary_unary("/tensorflow.serving.PredictionService/Predict")(b"\xff" * size, timeout=TIMEOUT_S)
+        assert caught.value.details() == "Exception deserializing request!"
+        assert len(threads) == 1
+        assert server.calls_under_way == 0
+
+
+def test_a_server_may_be_stopped_twice(half_path: Path) -> None:
+    with serving(half_path) as (server, stub):
+        stub.Predict(half(), timeout=TIMEOUT_S)
+        server._grpc.stop(0)
 
 
 def test_a_call_whose_client_goes_before_its_turn_is_not_run(half_path: Path, tmp_path: Path) -> None:

@@ -24,20 +24,24 @@ def test_a_run_that_might_miss_its_deadline_is_watched() -> None:
 
 
 def test_only_runs_that_are_known_are_short() -> None:
-    assert _known(1e-4).are_short
-    assert not _known(1e-3).are_short
+    assert _known(1e-4).are_short(4)
+    assert not _known(1e-4).are_short(5), "nothing is known of larger inputs"
+    assert not _known(1e-3).are_short(4)
     fresh = RunTimes()
     fresh.note(4, 1e-5)
-    assert not fresh.are_short
+    assert not fresh.are_short(4)
 
 
 def test_a_run_that_was_held_up_does_not_change_what_is_usual() -> None:
     times = _known(1e-4)
+    times.note(4, 5e-3)
+    assert times.are_short(4)
     times.note(4, 0.5)
-    assert times.are_short
+    assert not times.are_short(4), "no other program holds a run up for so long"
+    times = _known(1e-4)
     for _ in range(60):
         times.note(4, 1e-3)
-    assert not times.are_short
+    assert not times.are_short(4)
 
 
 def test_one_run_at_a_time_has_room() -> None:
