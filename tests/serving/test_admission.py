@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 from tiny_models import request
+from waiting import eventually
 
 from serving.access_log import AccessLog
 from serving.admission import MAX_CLIENTS, Admission
@@ -108,7 +109,7 @@ def test_calls_beyond_the_limit_are_shed_at_once(half_path: Path) -> None:
     with serving(half_path, limits=limits, grpc_threads=1) as (server, stub, http):
         slow = half("loop", rounds=np.array([10**9]))
         futures = [stub.Predict.future(slow, timeout=3) for _ in range(2)]
-        until(lambda: server.calls_under_way == 2)
+        eventually(lambda: server.calls_under_way == 2)
         started = time.monotonic()
         error = refused(lambda: stub.Predict(half(), timeout=TIMEOUT_S))
         response = http.post(PREDICT, json=ONE)
@@ -122,13 +123,6 @@ def test_calls_beyond_the_limit_are_shed_at_once(half_path: Path) -> None:
         for future in futures:
             future.cancel()
         del futures
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +191,7 @@ def test_every_call_has_a_line_and_an_id(half_path: Path, tmp_path: Path) -> Non
 def test_a_full_disk_costs_lines_and_no_answers(half_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with serving(half_path, access_log=Path("/dev/full")) as (server, _stub, http):
         assert [http.post(PREDICT, json=ONE).status_code for _ in range(5)] == [200] * 5
-        until(lambda: b"aisle_access_log_lost_lines_total 5.0" in server.monitor.page())
+        eventually(lambda: b"aisle_access_log_lost_lines_total 5.0" in server.monitor.page())
     assert caplog.text.count("/dev/full: the access log cannot be written") == 1
 
 
@@ -207,7 +201,7 @@ def test_a_log_whose_folder_comes_back_goes_on(tmp_path: Path) -> None:
     log = AccessLog(folder / "a.log", lambda: lost.append(1))
     folder.rename(tmp_path / "gone")
     log.write(number=1)
-    until(lambda: len(lost) == 1)
+    eventually(lambda: len(lost) == 1)
     folder.mkdir()
     log.write(number=2)
     log.close()
@@ -238,7 +232,7 @@ def test_a_server_is_ready_after_warm_up_and_until_it_ends(half_path: Path) -> N
     assert httpx.get(ready).json() == {"ready": True, "models": {"half_plus_two": [1]}}
     ending = threading.Thread(target=server.stop)
     ending.start()
-    until(lambda: httpx.get(ready).status_code == 503)
+    eventually(lambda: httpx.get(ready).status_code == 503)
     # A balancer that has not seen it yet still sends calls, and they are answered.
     assert httpx.post(f"http://{server.rest_address}{PREDICT}", json=ONE).status_code == 200
     ending.join()

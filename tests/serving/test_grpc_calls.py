@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 from tiny_models import request
+from waiting import eventually
 
 from serving.call import Call
 from serving.model_store import ModelStore
@@ -119,19 +120,12 @@ def test_a_call_whose_client_goes_before_its_turn_is_not_run(half_path: Path, tm
     log = tmp_path / "access.log"
     with serving(half_path, grpc_threads=1, access_log=log) as (server, stub):
         slow = stub.Predict.future(half("loop", rounds=np.array([10**9])), timeout=2)
-        _until(lambda: server.calls_under_way == 1)
+        eventually(lambda: server.calls_under_way == 1)
         waiting = stub.Predict.future(half(), timeout=TIMEOUT_S)
-        _until(lambda: server.calls_under_way == 2)
+        eventually(lambda: server.calls_under_way == 2)
         waiting.cancel()
-        _until(lambda: server.calls_under_way == 1)
+        eventually(lambda: server.calls_under_way == 1)
         assert not slow.done()
-        _until(lambda: server.calls_under_way == 0)
+        eventually(lambda: server.calls_under_way == 0)
     lines = log.read_text().splitlines()
     assert ["CANCELLED" in line for line in lines] == [True, False], lines
-
-
-def _until(condition: Any) -> None:
-    end_s = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < end_s, "did not happen in time"
-        time.sleep(0.01)

@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from google.protobuf import text_format
 from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc, prediction_service_pb2_grpc
 from tiny_models import request, save_half_plus
+from waiting import eventually
 
 from serving.commands.models import command
 from serving.config_watch import ConfigWatch
@@ -81,13 +82,6 @@ def error_of(call: Callable[[], Any]) -> tuple[str, str]:
     with pytest.raises(grpc.RpcError) as caught:
         call()
     return caught.value.code().name, caught.value.details()
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.02)
 
 
 def test_a_reload_changes_policies_and_labels(channel: grpc.Channel, server: Any, base_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What happens to models on disk while clients ask: no call fails, no answer is wrong, the last good model goes on."""
 
+import functools
 import shutil
 import threading
 import time
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import waiting
 from tiny_models import request, save_half_plus, write_warmup
 
 from serving.client import Client, Code, GrpcTransport, ServingError
@@ -18,6 +20,7 @@ from serving.model_store import ModelStore
 from serving.server import Server
 
 POLL_S = 0.02
+eventually = functools.partial(waiting.eventually, timeout_s=30.0)
 ONE = np.ones(1, np.float32)
 ANSWERS = "predictions"
 
@@ -84,13 +87,6 @@ def loaded(base_path: Path, api: str = "gRPC") -> Iterator[tuple[ModelStore, Loa
 def base_path(tmp_path: Path, finished: Path) -> Path:
     shutil.copytree(finished / "1", tmp_path / "m/1")
     return tmp_path / "m"
-
-
-def eventually(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
-    end_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end_s, "did not happen in time"
-        time.sleep(0.01)
 
 
 def push(model: Path, base_path: Path, number: int, change: Callable[[Path], Any] = lambda _folder: None) -> Path:

@@ -3,12 +3,13 @@
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_models import request, save_half_plus, save_shop, write_warmup
+from waiting import eventually
 
 from serving.errors import Code, ServingError
 from serving.model_store import AVAILABLE, END, ModelStore
@@ -43,13 +44,6 @@ def push(source: Path, store: ModelStore, number: int) -> None:
     """Copies beside, then renames, as the pusher does."""
     shutil.copytree(source, store.base_path / f".copying-{number}")
     (store.base_path / f".copying-{number}").rename(store.base_path / str(number))
-
-
-def eventually(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.01)
 
 
 def test_only_numbers_are_versions(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import os
 import stat
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import httpx
 import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
+from waiting import eventually
 
 from serving.client import Client, GrpcTransport
 from serving.model_store import ModelStore
@@ -26,13 +26,6 @@ def read(folder: Path) -> list[Any]:
     return [
         prediction_log_pb2.PredictionLog.FromString(one) for one in tf.data.TFRecordDataset(files).as_numpy_iterator()
     ]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < end_s
-        time.sleep(0.02)
 
 
 def test_it_holds_requests_with_their_answers_over_both_apis(half_path: Path, run_path: Path, tmp_path: Path) -> None:
@@ -73,7 +66,7 @@ def test_a_folder_that_is_gone_costs_records_and_is_told_once(tmp_path: Path) ->
     log = RequestLog(folder, 1.0, 3600.0, on_loss=lambda: lost.append(1))
     folder.rmdir()
     log.offer("m", 1, "s", {"x": np.zeros(1)}, {})
-    until(lambda: len(lost) == 1)
+    eventually(lambda: len(lost) == 1, WAIT_S)
     folder.mkdir()
     log.offer("m", 2, "s", {"x": np.zeros(1)}, {})
     log.close()

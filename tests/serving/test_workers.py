@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import httpx
 import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from waiting import eventually
 
 from serving.commands.models import tell
 from serving.grpc_transport import GrpcTransport
@@ -71,13 +72,6 @@ def ask(address: str, label: str) -> None:
         transport.call("Predict", made.SerializeToString(), 20.0)
     finally:
         transport.close()
-
-
-def eventually(condition: Callable[[], bool], timeout_s: float) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.1)
 
 
 def test_a_server_is_ready_when_all_processes_that_listen_are(half_path: Path) -> None:
