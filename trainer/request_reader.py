@@ -127,13 +127,17 @@ class RequestReader(tf.Module):
     def read_search(self, inputs: Tensors) -> tuple[Request, tf.Tensor]:
         """Computes what is known of searches, and the vectors [batch, dim] of their queries alone, whoever asks."""
         request, text = self._read(inputs)
-        batch, length = tf.shape(request.queries)[0], self._features.history.length
-        nobody = {
-            name: tf.zeros_like(values) if _tells_who(name) else values
-            for name, values in numbers(request.features).items()
-        }
-        nothing = tf.zeros(tf.stack([batch, length]), tf.int64)
-        return request, self._query_vectors(nobody, nothing, text, self._item_vectors)
+        features = numbers(request.features)
+
+        def alone() -> tf.Tensor:
+            nobody = {name: tf.zeros_like(each) if _tells_who(name) else each for name, each in features.items()}
+            nothing = tf.zeros(tf.stack([tf.shape(request.queries)[0], self._features.history.length]), tf.int64)
+            return self._query_vectors(nobody, nothing, text, self._item_vectors)
+
+        says = [tf.reduce_any(tf.not_equal(each, 0)) for name, each in features.items() if _tells_who(name)]
+        says.append(tf.reduce_any(request.history_rows >= 0))
+        # Where nobody is known there is nothing to leave out.
+        return request, tf.cond(tf.reduce_any(tf.stack(says)), alone, lambda: request.queries)
 
     def nobody(self, inputs: Tensors) -> Tensors:
         """Completes the inputs of requests [batch] that say nothing but what was typed."""

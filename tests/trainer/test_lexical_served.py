@@ -34,6 +34,11 @@ def test_search_reads_words_and_who_asks(exported: ExportedModel) -> None:
         assert all("knife" in title for title in titles[1])
     assert not np.array_equal(anonymous["scores"][0], found["scores"][0])
     np.testing.assert_allclose(anonymous["scores"][1], found["scores"][1], rtol=0, atol=1e-5)
+    # How near an item is to the query is the same whoever asks.
+    near, expected = (dict(zip(_ids(each), each["similarities"][0], strict=True)) for each in (found, anonymous))
+    shared = near.keys() & expected.keys()
+    assert shared
+    np.testing.assert_allclose([near[item] for item in shared], [expected[item] for item in shared], atol=1e-5)
 
 
 def test_search_says_why(exported: ExportedModel) -> None:
