@@ -1,8 +1,11 @@
-"""How long a graph may run at worst, as far as its ops tell."""
+"""How much work a graph is, as far as its ops and its variables tell."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import tensorflow as tf
 
 # Ops that may run for any time, whatever the size of their inputs.
 _LOOPS = frozenset({"While", "StatelessWhile", "For", "Enter", "RefEnter", "EagerPyFunc", "PyFunc"})
@@ -21,6 +24,8 @@ _NAMES = """
     ShardedFilename StaticRegexFullMatch StringJoin
 """
 _BY_SIZE = frozenset(_NAMES.split())
+# A product with so many values, 16 MiB of them, takes so long that a second thread wins more than it costs.
+_LONG_PRODUCT = 2**22
 
 
 def op_names(graph: Any) -> frozenset[str]:
@@ -37,3 +42,18 @@ def may_loop(ops: frozenset[str]) -> bool:
 def follows_size(ops: frozenset[str]) -> bool:
     """Tells whether the work of a graph surely follows the size of its inputs, whatever their values."""
     return ops <= _BY_SIZE
+
+
+def has_long_products(folder: Path) -> bool:
+    """Tells whether a SavedModel multiplies by a matrix that is worth several threads: an index of many items.
+
+    Such a matrix is wider than it is high, [dim, items]; a table of vectors that are looked up is the other way round.
+
+    Raises:
+      tf.errors.OpError: if the variables cannot be read.
+    """
+    variables = folder / "variables" / "variables"
+    if not variables.with_suffix(".index").is_file():
+        return False
+    shapes = [shape for _, shape in tf.train.list_variables(str(variables)) if len(shape) == 2]
+    return any(rows < columns and rows * columns >= _LONG_PRODUCT for rows, columns in shapes)

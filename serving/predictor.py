@@ -18,7 +18,7 @@ from tensorflow.python.client import pywrap_tf_session
 
 from serving.contract import CONTRACT_FILE
 from serving.errors import Code, ServingError
-from serving.graph_work import follows_size, may_loop, op_names
+from serving.graph_work import follows_size, has_long_products, may_loop, op_names
 from serving.memory import return_memory
 from serving.run_times import RunsUnderWay, RunTimes
 from serving.tensors import TensorError, decode
@@ -118,7 +118,12 @@ class Predictor:
         self.has_contract = (folder / CONTRACT_FILE).is_file()
         self._runs = RunsUnderWay(threads or len(os.sched_getaffinity(0)))
         graph = tf.Graph()
-        self._session = tf.compat.v1.Session(graph=graph, config=_session_config(threads))
+        try:
+            # Of a model of unknown make nobody knows how long its ops are.
+            shares_ops = not self.has_contract or has_long_products(folder)
+        except tf.errors.OpError as error:
+            raise LoadError(f"{folder}: does not load: {error}") from error
+        self._session = tf.compat.v1.Session(graph=graph, config=session_config(threads, shares_ops=shares_ops))
         try:
             with graph.as_default():
                 meta_graph = tf.compat.v1.saved_model.load(self._session, [tf.saved_model.SERVING], str(folder))
@@ -235,8 +240,15 @@ class Predictor:
         return [np.asarray(value) for value in values]
 
 
-def _session_config(threads: int) -> Any:
-    config = config_pb2.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads)
+def session_config(threads: int, *, shares_ops: bool) -> Any:
+    """Returns TensorFlow's settings of a model.
+
+    Args:
+      threads: how many threads one run may use; 0 leaves it to TensorFlow.
+      shares_ops: whether a single op may use them all. Shared out, the small ops of one request take longer.
+    """
+    config = config_pb2.ConfigProto(inter_op_parallelism_threads=threads)
+    config.intra_op_parallelism_threads = threads if shares_ops else 1
     rewriting = config.graph_options.rewrite_options
     # Swapping and recomputing save memory in training only; here the planning costs time and prints warnings.
     rewriting.memory_optimization = rewriter_config_pb2.RewriterConfig.NO_MEM_OPT

@@ -6,8 +6,9 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tiny_models import save_half_plus
 
-from benchmarks.served_models import save_half
-from serving.graph_work import follows_size, may_loop, op_names
+from benchmarks.served_models import save_catalogue, save_half
+from serving.graph_work import follows_size, has_long_products, may_loop, op_names
+from serving.predictor import session_config
 
 
 def _ops(folder: Path) -> frozenset[str]:
@@ -32,3 +33,18 @@ def test_a_graph_that_makes_as_much_as_a_value_says_may_surprise(tmp_path: Path)
     tf.saved_model.save(module, str(tmp_path / "1"), signatures=module.count.get_concrete_function())
     assert not follows_size(_ops(tmp_path / "1"))
     assert not may_loop(_ops(tmp_path / "1"))
+
+
+def test_only_a_large_index_is_worth_several_threads_an_op(tmp_path: Path) -> None:
+    save_catalogue(tmp_path / "small", 1_000)
+    save_catalogue(tmp_path / "large", 2**16)  # of width 64
+    save_half_plus(tmp_path / "plain")
+    assert has_long_products(tmp_path / "large")
+    assert not has_long_products(tmp_path / "small")
+    assert not has_long_products(tmp_path / "plain")
+
+
+def test_ops_of_small_products_keep_to_one_thread() -> None:
+    small, large = (session_config(4, shares_ops=shares) for shares in (False, True))
+    assert (small.intra_op_parallelism_threads, small.inter_op_parallelism_threads) == (1, 4)
+    assert (large.intra_op_parallelism_threads, large.inter_op_parallelism_threads) == (4, 4)
