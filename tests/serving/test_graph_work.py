@@ -1,14 +1,16 @@
-"""Which graphs may answer in the event loop: those of which no value makes more work."""
+"""What ops and variables tell of a graph: whether it may answer in the event loop, and on how many threads."""
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tiny_models import save_half_plus
 
 from benchmarks.served_models import save_catalogue, save_half
+from serving import predictor
 from serving.graph_work import follows_size, has_long_products, may_loop, op_names
-from serving.predictor import session_config
 
 
 def _ops(folder: Path) -> frozenset[str]:
@@ -45,6 +47,21 @@ def test_only_a_large_index_is_worth_several_threads_an_op(tmp_path: Path) -> No
 
 
 def test_ops_of_small_products_keep_to_one_thread() -> None:
-    small, large = (session_config(4, shares_ops=shares) for shares in (False, True))
+    small, large = (predictor.session_config(4, shares_ops=shares) for shares in (False, True))
     assert (small.intra_op_parallelism_threads, small.inter_op_parallelism_threads) == (1, 4)
     assert (large.intra_op_parallelism_threads, large.inter_op_parallelism_threads) == (4, 4)
+
+
+def test_ops_of_models_of_unknown_make_are_shared_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, configured = [], predictor.session_config
+
+    def noted(threads: int, *, shares_ops: bool) -> Any:
+        found.append(shares_ops)
+        return configured(threads, shares_ops=shares_ops)
+
+    monkeypatch.setattr(predictor, "session_config", noted)
+    save_catalogue(tmp_path / "small", 1_000)
+    save_half(tmp_path / "plain")
+    for name in ("small", "plain"):
+        predictor.Predictor(tmp_path / name).close()
+    assert found == [False, True]
