@@ -118,13 +118,11 @@ class Predictor:
         self.has_contract = (folder / CONTRACT_FILE).is_file()
         self._runs = RunsUnderWay(threads or len(os.sched_getaffinity(0)))
         graph = tf.Graph()
+        self._session: Any = None
         try:
             # Of a model of unknown make nobody knows how long its ops are.
             shares_ops = not self.has_contract or has_long_products(folder)
-        except tf.errors.OpError as error:
-            raise LoadError(f"{folder}: does not load: {error}") from error
-        self._session = tf.compat.v1.Session(graph=graph, config=session_config(threads, shares_ops=shares_ops))
-        try:
+            self._session = tf.compat.v1.Session(graph=graph, config=session_config(threads, shares_ops=shares_ops))
             with graph.as_default():
                 meta_graph = tf.compat.v1.saved_model.load(self._session, [tf.saved_model.SERVING], str(folder))
             self.signatures: Mapping[str, Signature] = {
@@ -205,9 +203,9 @@ class Predictor:
 
     def close(self) -> None:
         """Frees the model. No call may be under way or come later."""
-        self._session.close()
-        self.signatures = {}
-        del self._session
+        if self._session is not None:
+            self._session.close()
+        self.signatures, self._session = {}, None
 
     def _run(
         self, feeds: dict[Any, NDArray[Any]], fetches: list[Any], timeout_s: float | None, *, here: bool

@@ -128,13 +128,14 @@ class RequestReader(tf.Module):
         """Computes what is known of searches, and the vectors [batch, dim] of their queries alone, whoever asks."""
         request, text = self._read(inputs)
         features = numbers(request.features)
+        who = {name: each for name, each in features.items() if _tells_who(name)}
 
         def alone() -> tf.Tensor:
-            nobody = {name: tf.zeros_like(each) if _tells_who(name) else each for name, each in features.items()}
+            nobody = features | {name: tf.zeros_like(each) for name, each in who.items()}
             nothing = tf.zeros(tf.stack([tf.shape(request.queries)[0], self._features.history.length]), tf.int64)
             return self._query_vectors(nobody, nothing, text, self._item_vectors)
 
-        says = [tf.reduce_any(tf.not_equal(each, 0)) for name, each in features.items() if _tells_who(name)]
+        says = [tf.reduce_any(tf.not_equal(each, 0)) for each in who.values()]
         says.append(tf.reduce_any(request.history_rows >= 0))
         # Where nobody is known there is nothing to leave out.
         return request, tf.cond(tf.reduce_any(tf.stack(says)), alone, lambda: request.queries)
