@@ -12,5 +12,5 @@ setup(
     python_requires=">=3.11,<3.12",
     packages=find_packages(include=["pipeline*", "trainer*", "serving*"]),
     package_data={"trainer.evaluation": ["page.html"]},
-    entry_points={"console_scripts": ["aisle = pipeline.cli:main"]},
+    entry_points={"console_scripts": ["aisle = pipeline.cli:run"]},
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import sys
 
 import click
 
@@ -65,5 +66,12 @@ def main() -> None:
     """
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Is the program `aisle`: the server first chooses its memory allocator, as only the start of a process can."""
+    if sys.argv[1:2] == ["serve"]:
+        importlib.import_module("serving.allocator").use_mimalloc()
     main()
+
+
+if __name__ == "__main__":
+    run()

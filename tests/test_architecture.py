@@ -31,6 +31,7 @@ WITHOUT_TENSORFLOW = (
     "pipeline.examples",
     "pipeline.cli",
     "trainer.metrics",
+    "serving.allocator",
     "serving.async_client",
     "serving.client",
     "serving.contract",

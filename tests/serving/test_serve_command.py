@@ -19,14 +19,13 @@ from click.testing import CliRunner
 from serving.client import Client, GrpcTransport
 from serving.commands.serve import command
 
-CODE = "from serving.commands.serve import command; command()"
 READY_TIMEOUT_S = 120
 
 
 @contextmanager
 def serve(*words: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-c", CODE, *words],
+        [sys.executable, "-m", "pipeline.cli", "serve", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -27,7 +27,6 @@ from serving.peers import Peers
 from serving.server import Server
 from serving.versions import specific
 
-CODE = "from serving.commands.serve import command; command()"
 START_TIMEOUT_S = 150.0
 
 
@@ -36,7 +35,7 @@ def workers(base_path: Path, errors: Path) -> Iterator[tuple[subprocess.Popen[st
     words = [str(base_path), "--port=0", "--rest-port=0", "--model-name=m", "--workers=2", "--json"]
     with errors.open("w") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-c", CODE, *words],
+            [sys.executable, "-m", "pipeline.cli", "serve", *words],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
@@ -96,6 +95,7 @@ def test_workers_share_calls_news_and_numbers_and_replace_each_other(half_path: 
         assert (said["workers"], said["version"]) == (2, 1)
         first = pids(process)
         assert len(first) == 2
+        assert all("libmimalloc" in Path(f"/proc/{pid}/maps").read_text() for pid in first)
         # One of them is told of labels; each new connection may reach the other one.
         tell(said["grpc"], "", [ModelSettings("m", half_path, specific(1), {"stable": 1})])
         time.sleep(1.0)
