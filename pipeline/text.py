@@ -44,10 +44,14 @@ def token_ids(texts: tf.Tensor, encoder: EncoderConfig) -> tf.Tensor:
     tokenizer = preset_tokenizer(encoder_source(encoder))
     start, end, pad = _special_ids(tokenizer, encoder.preset)
     words = tf.cast(_tokenise(tf.reshape(texts, [-1]), tokenizer), tf.int64)
-    words = words[:, : encoder.sequence_length - 2]
-    rows = words.nrows()
-    framed = tf.concat([tf.fill([rows, 1], start), words, tf.fill([rows, 1], end)], axis=1)
-    ids = framed.to_tensor(default_value=pad, shape=[None, encoder.sequence_length])
+    most = encoder.sequence_length - 2
+    # Joined as ragged tensors, the parts would bring checks, for which TensorFlow runs the transform graph as a call of
+    # its own in every request, and five times as many ops.
+    cut = words.to_tensor(default_value=pad, shape=[None, most])
+    edge = tf.fill([tf.shape(cut)[0], 1], pad)
+    framed = tf.concat([tf.fill(tf.shape(edge), start), cut, edge], axis=1)
+    last = 1 + tf.minimum(words.row_lengths(), most)[:, tf.newaxis]
+    ids = tf.where(tf.equal(tf.range(most + 2, dtype=tf.int64), last), end, framed)
     return tf.ensure_shape(ids, [None, encoder.sequence_length])
 
 
