@@ -36,11 +36,15 @@ def apart(texts: tf.Tensor) -> tf.Tensor:
     Returns:
       string [n].
     """
+    # Most searches hold no number.
+    counted = tf.reduce_any(tf.strings.regex_full_match(texts, r"(?s).*\d.*"))
+    return tf.cond(counted, lambda: _set_apart(texts), lambda: texts)
+
+
+def _set_apart(texts: tf.Tensor) -> tf.Tensor:
     for name, ways in _NAMES.items():
-        texts = tf.strings.regex_replace(texts, rf"(\d)(?:{ways})(?:$|([^\p{{L}}\p{{N}}]))", rf"\1 {name} \2")
+        # Behind a space only what is spelled out: "5 in a box" counts no inches.
         spelled = "|".join(way for way in ways.split("|") if len(way) > 2)
-        if spelled:
-            texts = tf.strings.regex_replace(
-                texts, rf"(\d)[ \-](?:{spelled})(?:$|([^\p{{L}}\p{{N}}]))", rf"\1 {name} \2"
-            )
+        written = rf"{ways}|[ \-](?:{spelled})" if spelled else ways
+        texts = tf.strings.regex_replace(texts, rf"(\d)(?:{written})(?:$|([^\p{{L}}\p{{N}}]))", rf"\1 {name} \2")
     return texts
