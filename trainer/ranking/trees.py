@@ -18,6 +18,9 @@ _LOG = logging.getLogger(__name__)
 # What is missing lies below every value that a shop can have: it goes with the lowest, in training and in the graph.
 _MISSING = np.float32(-1e30)
 
+# Trees whose conditions are held at once: those of eight requests stay in a processor's own memory.
+_AT_ONCE = 10
+
 Arrays = list[npt.NDArray[Any]]
 
 
@@ -30,23 +33,30 @@ class BoostedTrees(tf.Module):
     beyond TensorFlow's own, and no loop.
 
     Args:
-      tables: of the trees, as `tables_of` makes them.
+      tables: of the trees, as `tables_of` makes them. In a graph they are constants, which is faster; as variables they
+        are only saved.
     """
 
     def __init__(self, tables: Sequence[npt.NDArray[Any]]) -> None:
         super().__init__(name="trees")
         self.tables = [tf.Variable(each, trainable=False) for each in tables]
-        self._shape = (*tables[2].shape,)
+        count = len(tables[2])
+        self._blocks = [_part(tables, begin, min(begin + _AT_ONCE, count)) for begin in range(0, count, _AT_ONCE)]
 
     def __call__(self, values: tf.Tensor) -> tf.Tensor:
         """Computes log-odds, features in rows: [features, n] to [n]; NaN is missing."""
-        features, thresholds, paths, leaves, start = (tf.convert_to_tensor(each) for each in self.tables)
-        count, leaf_count, splits = self._shape
         known = tf.where(values > _MISSING, values, _MISSING)
-        above = tf.cast(tf.gather(known, features) > thresholds, tf.float32)
-        # 1 at the leaf that is reached, 0 at all others.
-        reached = tf.nn.relu(tf.matmul(paths, tf.reshape(above, [count, splits, tf.shape(values)[1]])))
-        return start + tf.matmul(leaves, tf.reshape(reached, [count * leaf_count, tf.shape(values)[1]]))[0]
+        return tf.add_n([tf.zeros_like(values[0]), *(_odds(block, known) for block in self._blocks)])
+
+
+def _odds(tables: Sequence[npt.NDArray[Any]], values: tf.Tensor) -> tf.Tensor:
+    """What some trees say of values [features, n], none of which is NaN: [n]."""
+    features, thresholds, paths, leaves, start = tables
+    count, leaf_count, splits = paths.shape
+    above = tf.cast(tf.gather(values, features) > thresholds, tf.float32)
+    # 1 at the leaf that is reached, 0 at all others.
+    reached = tf.nn.relu(tf.matmul(paths, tf.reshape(above, [count, splits, tf.shape(values)[1]])))
+    return start + tf.matmul(leaves, tf.reshape(reached, [count * leaf_count, tf.shape(values)[1]]))[0]
 
 
 def fit_trees(lists: CandidateLists, config: TreesConfig, seed: int) -> tuple[BoostedTrees, BoostedTrees]:
@@ -77,7 +87,7 @@ def fit_trees(lists: CandidateLists, config: TreesConfig, seed: int) -> tuple[Bo
     return BoostedTrees(_part(tables, 0, config.first)), BoostedTrees(_part(tables, config.first, config.count))
 
 
-def _part(tables: Arrays, begin: int, end: int) -> Arrays:
+def _part(tables: Sequence[npt.NDArray[Any]], begin: int, end: int) -> Arrays:
     """Cuts some trees out of the tables of `tables_of`; only the first of all has the start of the sum."""
     features, thresholds, paths, leaves, start = tables
     width = paths.shape[1]
