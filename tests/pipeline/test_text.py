@@ -81,3 +81,9 @@ def test_a_long_text_is_cut_before_its_end_token() -> None:
 def test_special_tokens_in_a_text_are_words_like_others() -> None:
     (ids,) = ours(["[SEP] [CLS] [PAD]"])
     assert np.flatnonzero(np.isin(ids, [101, 102])).tolist() == [0, np.flatnonzero(ids)[-1]]
+
+
+def test_the_graph_has_no_op_that_keeps_it_from_running_as_part_of_the_graph_around_it() -> None:
+    function = tf.function(lambda column: token_ids(column, ENCODER), autograph=False)
+    graph = function.get_concrete_function(tf.TensorSpec([None, 1], tf.string)).graph
+    assert [op.type for op in graph.get_operations() if op.op_def.is_stateful and op.type != "Placeholder"] == []
