@@ -38,7 +38,9 @@ def _fetch(address: str, deadline: float) -> str:
 
 def test_it_shows_trainings_and_evaluations_on_loopback(pushed_run: Path) -> None:
     port, deadline = _free_port(), time.monotonic() + DEADLINE_S
-    words = [sys.executable, "-m", "pipeline.cli", "tensorboard", str(pushed_run), "--port", str(port)]
+    # Where a script runs the tests in the background, its shell has told all of them to ignore Ctrl-C.
+    words = ["env", "--default-signal=INT", sys.executable, "-m", "pipeline.cli"]
+    words += ["tensorboard", str(pushed_run), "--port", str(port)]
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as shown:
         try:
             runs: list[str] = []
@@ -51,7 +53,6 @@ def test_it_shows_trainings_and_evaluations_on_loopback(pushed_run: Path) -> Non
             try:
                 shown.wait(DEADLINE_S)
             except subprocess.TimeoutExpired:
-                # Where a script runs the tests in the background, its shell has told all of them to ignore Ctrl-C.
                 os.killpg(shown.pid, signal.SIGKILL)
                 raise
     assert [word for word in WORDS if not any(word in run for run in runs)] == [], runs
