@@ -39,7 +39,9 @@ def workers(base_path: Path, errors: Path) -> Iterator[tuple[subprocess.Popen[st
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+            # The server chooses its allocator where nobody has.
+            env={name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+            | {"CUDA_VISIBLE_DEVICES": ""},
         )
     try:
         assert process.stdout is not None
