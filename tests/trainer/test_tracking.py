@@ -59,6 +59,9 @@ def test_the_curves_of_a_training_are_kept_offline(tmp_path: Path) -> None:
     for epoch in range(3):
         board.write_epoch(epoch, {"train/loss": 1.0 / (1 + epoch), "validation/ndcg@10": 0.1 * epoch})
     board.close()
+    import wandb
+
+    wandb.teardown()  # it writes in a process of its own, whose end leaves the file whole
     (file,) = (tmp_path / "board").glob("wandb/offline-run-*/*.wandb")
     found = records(file)
     (run,) = [one.run for one in found if one.HasField("run")]
