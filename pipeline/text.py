@@ -45,8 +45,8 @@ def token_ids(texts: tf.Tensor, encoder: EncoderConfig) -> tf.Tensor:
     start, end, pad = _special_ids(tokenizer, encoder.preset)
     words = tf.cast(_tokenise(tf.reshape(texts, [-1]), tokenizer), tf.int64)
     most = encoder.sequence_length - 2
-    # Joined as ragged tensors, the parts would bring checks, for which TensorFlow runs the transform graph as a call of
-    # its own in every request, and five times as many ops.
+    # Joined as ragged tensors, the parts would bring many more ops, and checks, for which TensorFlow would run the
+    # transform graph as a call of its own in every request.
     cut = words.to_tensor(default_value=pad, shape=[None, most])
     edge = tf.fill([tf.shape(cut)[0], 1], pad)
     framed = tf.concat([tf.fill(tf.shape(edge), start), cut, edge], axis=1)

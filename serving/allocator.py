@@ -1,7 +1,7 @@
 """The server's memory allocator: mimalloc in place of the C library's own.
 
-The ops of one search ask for memory thousands of times, in one thread for another. glibc's allocator takes a tenth of
-the time of a search for that, and of a small call; mimalloc far less.
+The ops of one search ask for memory thousands of times, in one thread for another, and small calls do little that takes
+longer: both are answered sooner with mimalloc than with glibc's allocator (docs/serving.md says how to compare).
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ def use_mimalloc() -> None:
     Only the start of a process can choose its allocator, so this is called before anything heavy is loaded; the
     processes it starts inherit the choice. Whoever has set LD_PRELOAD, even to nothing, has chosen already.
     """
+    if _VARIABLE in os.environ:
+        return
     library = _find_library()
-    if _VARIABLE not in os.environ and library is not None:
+    if library is not None:
         os.execve(sys.executable, sys.orig_argv, os.environ | {_VARIABLE: str(library)})
 
 

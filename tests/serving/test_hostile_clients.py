@@ -22,7 +22,6 @@ from serving.client import Client, GrpcTransport
 from serving.messages import PredictRequest
 from serving.tensors import encode
 
-CODE = "from serving.commands.serve import command; command()"
 PREDICT = "/v1/models/half_plus_two:predict"
 COUNT = ':tensorflow:serving:request_count{model_name="half_plus_two",status="OK"}'
 IDLE_CONNECTIONS = 10_000
@@ -64,7 +63,11 @@ def served(half_path: Path) -> Iterator[Served]:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     with Path("/dev/full").open("w", encoding="utf-8") as full_disk:
         process = subprocess.Popen(
-            [sys.executable, "-c", CODE, *words], stdout=subprocess.PIPE, stderr=full_disk, text=True, env=environment
+            [sys.executable, "-m", "pipeline.cli", "serve", *words],
+            stdout=subprocess.PIPE,
+            stderr=full_disk,
+            text=True,
+            env=environment,
         )
     try:
         assert process.stdout is not None

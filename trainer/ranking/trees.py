@@ -40,8 +40,7 @@ class BoostedTrees(tf.Module):
     def __init__(self, tables: Sequence[npt.NDArray[Any]]) -> None:
         super().__init__(name="trees")
         self.tables = [tf.Variable(each, trainable=False) for each in tables]
-        count = len(tables[2])
-        self._blocks = [_part(tables, begin, min(begin + _AT_ONCE, count)) for begin in range(0, count, _AT_ONCE)]
+        self._blocks = [_part(tables, begin, begin + _AT_ONCE) for begin in range(0, len(tables[2]), _AT_ONCE)]
 
     def __call__(self, values: tf.Tensor) -> tf.Tensor:
         """Computes log-odds, features in rows: [features, n] to [n]; NaN is missing."""
