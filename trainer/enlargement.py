@@ -42,7 +42,7 @@ from trainer.validation import CatalogueVectors
 
 _WEIGHTS, _STAGE = "_weights", "_answers/_stage/_weights"
 _FUSION, _RERANKER = "_search/_fusion/_weights", "_search/_reranker/_weights"
-_TREES = ("_answers/_stage/_trees/0/tables", "_answers/_stage/_trees/1/tables")
+_TREES = ("_answers/_stage/_trees/0/symmetric", "_answers/_stage/_trees/1/symmetric")
 _BATCH = 4096
 
 Arrays = list[npt.NDArray[Any]]

@@ -20,7 +20,7 @@ from trainer.ranking.knowledge import Wares
 from trainer.ranking.stage import TwoStage
 from trainer.ranking.training import PastWindow, RankingTraining, price_levels
 
-TREES = {"count": 12, "first": 2, "leaves": 4, "learning_rate": 0.3, "least_candidates": 5}
+TREES = {"count": 12, "first": 2, "depth": 2, "learning_rate": 0.3}
 RANKING = {
     "hidden": [8],
     "epochs": 2,

@@ -1,12 +1,12 @@
-"""Trees in the graph answer what scikit-learn answers."""
+"""Trees in the graph answer what CatBoost answers."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from catboost import CatBoostClassifier
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ranked_shop import ranked_config
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from pipeline.config.ranking import TreesConfig
 from trainer.ranking.lists import CandidateLists
@@ -37,15 +37,15 @@ def lists_of(values: np.ndarray, labels: np.ndarray) -> CandidateLists:
 
 
 @settings(deadline=None, max_examples=15)
-@given(st.integers(0, 1000), st.integers(2, 20), st.integers(1, 30))
-def test_the_graph_answers_what_scikit_learn_answers(seed: int, leaves: int, count: int) -> None:
+@given(st.integers(0, 1000), st.integers(1, 8), st.integers(1, 130), st.booleans())
+def test_the_graph_answers_what_catboost_answers(seed: int, depth: int, count: int, starts: bool) -> None:
     values = drawn_values(400, seed)
-    learner = HistGradientBoostingClassifier(
-        max_iter=count, max_leaf_nodes=leaves, min_samples_leaf=5, early_stopping=False
+    learner = CatBoostClassifier(
+        iterations=count, depth=depth, boost_from_average=starts, allow_writing_files=False, verbose=False
     )
     learner.fit(np.nan_to_num(values, nan=MISSING), drawn_labels(values, seed))
     asked = drawn_values(300, seed + 1)
-    expected = learner.decision_function(np.nan_to_num(asked, nan=MISSING))
+    expected = learner.predict(np.nan_to_num(asked, nan=MISSING), prediction_type="RawFormulaVal")
     found = BoostedTrees(tables_of(learner))(tf.constant(asked.T)).numpy()
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -53,9 +53,9 @@ def test_the_graph_answers_what_scikit_learn_answers(seed: int, leaves: int, cou
 def test_trees_learn_what_is_bought_and_the_same_each_time() -> None:
     values = drawn_values(3000, 3)
     labels = drawn_labels(values, 3)
-    config = TreesConfig(count=20, first=6, learning_rate=0.2, least_candidates=20)
+    config = TreesConfig(count=20, first=6, depth=4, learning_rate=0.2)
     fitted = [fit_trees(lists_of(values, labels), config, 7) for _ in range(2)]
-    for one, other in zip(*([table for part in parts for table in part.tables] for parts in fitted), strict=True):
+    for one, other in zip(*([table for part in parts for table in part.symmetric] for parts in fitted), strict=True):
         np.testing.assert_array_equal(one, other)
     asked = drawn_values(3000, 4)
     odds = sum(part(tf.constant(asked.T)).numpy() for part in fitted[0])
@@ -69,7 +69,7 @@ def test_trees_learn_what_is_bought_and_the_same_each_time() -> None:
 def test_the_first_trees_and_the_rest_say_together_what_all_say(first: int) -> None:
     values = drawn_values(1000, 5)
     labels = drawn_labels(values, 5)
-    config = {"count": 12, "least_candidates": 20}
+    config = {"count": 12, "depth": 3}
     few, rest = fit_trees(lists_of(values, labels), TreesConfig(**config, first=first), 7)
     alone, nothing = fit_trees(lists_of(values, labels), TreesConfig(**config, first=12), 7)
     asked = tf.constant(drawn_values(300, 6).T)
@@ -79,11 +79,14 @@ def test_the_first_trees_and_the_rest_say_together_what_all_say(first: int) -> N
     np.testing.assert_array_equal(few(asked), fewer(asked))
 
 
-def test_trees_without_a_split_answer_the_base_rate() -> None:
-    values = drawn_values(30, 0)
-    labels = np.arange(30) < 6
-    few, rest = fit_trees(lists_of(values, labels), TreesConfig(count=3, first=2, least_candidates=100), 0)
-    np.testing.assert_allclose(few(tf.constant(values.T)) + rest(tf.constant(values.T)), np.log(6 / 24), rtol=1e-5)
+@pytest.mark.parametrize(("values", "bought", "odds"), [(np.ones((30, 5)), 6, 6 / 24), (np.eye(30), 30, 999.0)])
+def test_where_nothing_can_be_told_apart_trees_answer_the_base_rate(
+    values: np.ndarray, bought: int, odds: float
+) -> None:
+    lists = lists_of(values.astype(np.float32), np.arange(30) < bought)
+    few, rest = fit_trees(lists, TreesConfig(count=3, first=2), 0)
+    asked = tf.constant(drawn_values(40, 0).T)
+    np.testing.assert_allclose(few(asked) + rest(asked), np.full(40, np.log(odds)), rtol=1e-4)
 
 
 def test_a_shop_may_go_without_trees() -> None:

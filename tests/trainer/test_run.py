@@ -64,7 +64,7 @@ def arguments(shop: ServedShop, folder: Path, test: bool, *, ranking: Any = None
     tree = json.loads(shop.config.model_dump_json())
     tree["training"] |= {"batch_size": 32, "epochs": 2, **training}
     tree["ranking"] |= {"windows": 2, "history_length": 12, "hidden": [8], "epochs": 1, **(ranking or {})}
-    tree["ranking"]["trees"] |= {"count": 9, "leaves": 4}
+    tree["ranking"]["trees"] |= {"count": 9, "depth": 2}
     tree["gate"] |= {"metric": "ndcg@5"}
     late = [raw_event(number, 4) | {"timestamp": FIRST + 30 * DAY + number} for number in range(20)]
     cases = [case(user_id=f"u{user}", timestamp=FIRST + 20 * DAY, truth=[f"i{user:05}"]) for user in range(9)]
@@ -134,7 +134,7 @@ def test_without_a_test_window_the_judged_model_has_not_seen_the_validation_wind
     ]
     assert ranking_lines(caplog) == [
         "9 requests of 1 windows, 432 candidates",
-        "9 trees of at most 4 leaves",
+        "9 trees of depth 2",
         "no past window has a customer with a purchase to learn from; the towers rank alone",
     ]
     ranked = [ExportedModel(path).ask("recommend", REQUEST) for path in (given.serving_model_dir, given.eval_model_dir)]
@@ -154,7 +154,7 @@ def test_with_a_test_window_the_final_model_is_the_judged_one_and_always_the_sam
     assert ranking_lines(caplog) == [
         "towers as they would have been on 2020-09-14",
         "18 requests of 2 windows, 864 candidates",
-        "9 trees of at most 4 leaves",
+        "9 trees of depth 2",
     ]
     vectors = ExportedModel(given.serving_model_dir).item_vectors(["i00001", "i00002"])
     assert vectors is not None

@@ -1,25 +1,30 @@
-"""Boosted regression trees beside the networks: learnt by scikit-learn, answered by the graph's own ops."""
+"""Boosted regression trees beside the network: learnt by CatBoost, answered by the graph's own ops."""
 
 from __future__ import annotations
 
+import json
 import logging
+import tempfile
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from pipeline.config.ranking import TreesConfig
 from trainer.ranking.lists import CandidateLists
+
+if TYPE_CHECKING:
+    from catboost import CatBoost
 
 _LOG = logging.getLogger(__name__)
 # What is missing lies below every value that a shop can have: it goes with the lowest, in training and in the graph.
 _MISSING = np.float32(-1e30)
 
 # Trees whose conditions are held at once: those of eight requests stay in a processor's own memory.
-_AT_ONCE = 10
+_AT_ONCE = 50
 
 Arrays = list[npt.NDArray[Any]]
 
@@ -29,8 +34,8 @@ class BoostedTrees(tf.Module):
 
     Trees add to what those before them say: the first of them say roughly what all do, and cost little.
 
-    A leaf is reached where every condition on its path holds. That is one product of matrices for each tree: no op
-    beyond TensorFlow's own, and no loop.
+    All branches of a tree ask the same question at the same depth. The answers, yes for 1 and no for 0, are the number
+    of the leaf in binary: one product and one look-up for each tree, no loop, and no op beyond TensorFlow's own.
 
     Args:
       tables: of the trees, as `tables_of` makes them. In a graph they are constants, which is faster; as variables they
@@ -39,29 +44,40 @@ class BoostedTrees(tf.Module):
 
     def __init__(self, tables: Sequence[npt.NDArray[Any]]) -> None:
         super().__init__(name="trees")
-        self.tables = [tf.Variable(each, trainable=False) for each in tables]
-        self._blocks = [_part(tables, begin, begin + _AT_ONCE) for begin in range(0, len(tables[2]), _AT_ONCE)]
+        self.symmetric = [tf.Variable(each, trainable=False) for each in tables]
+        *trees, self._start = tables
+        self._blocks = [
+            [each[begin : begin + _AT_ONCE] for each in trees] for begin in range(0, len(trees[0]), _AT_ONCE)
+        ]
 
     def __call__(self, values: tf.Tensor) -> tf.Tensor:
         """Computes log-odds, features in rows: [features, n] to [n]; NaN is missing."""
         known = tf.where(values > _MISSING, values, _MISSING)
-        return tf.add_n([tf.zeros_like(values[0]), *(_odds(block, known) for block in self._blocks)])
+        return tf.add_n(
+            [tf.fill([tf.shape(values)[1]], self._start), *(_odds(known, *block) for block in self._blocks)]
+        )
 
 
-def _odds(tables: Sequence[npt.NDArray[Any]], values: tf.Tensor) -> tf.Tensor:
-    """What some trees say of values [features, n], none of which is NaN: [n]."""
-    features, thresholds, paths, leaves, start = tables
-    count, leaf_count, splits = paths.shape
-    above = tf.cast(tf.gather(values, features) > thresholds, tf.float32)
-    # 1 at the leaf that is reached, 0 at all others.
-    reached = tf.nn.relu(tf.matmul(paths, tf.reshape(above, [count, splits, tf.shape(values)[1]])))
-    return start + tf.matmul(leaves, tf.reshape(reached, [count * leaf_count, tf.shape(values)[1]]))[0]
+def _odds(
+    values: tf.Tensor,
+    features: npt.NDArray[np.int32],
+    thresholds: npt.NDArray[np.float32],
+    leaves: npt.NDArray[np.float32],
+) -> tf.Tensor:
+    """What T trees of depth D say of values [features, n], none of which is NaN: [n]."""
+    trees, depth = features.shape
+    above = tf.cast(tf.gather(values, features.ravel()) > thresholds.reshape(-1, 1), tf.float32)
+    powers = np.tile(np.exp2(np.arange(depth, dtype=np.float32)), [trees, 1, 1])
+    reached = tf.matmul(powers, tf.reshape(above, [trees, depth, tf.shape(values)[1]]))[:, 0]
+    firsts = leaves.shape[1] * np.arange(trees, dtype=np.float32)[:, np.newaxis]
+    return tf.reduce_sum(tf.gather(leaves.ravel(), tf.cast(reached + firsts, tf.int32)), axis=0)
 
 
 def fit_trees(lists: CandidateLists, config: TreesConfig, seed: int) -> tuple[BoostedTrees, BoostedTrees]:
     """Learns which candidates are bought, each for itself.
 
-    Friedman, Greedy function approximation: a gradient boosting machine, 2001.
+    Friedman, Greedy function approximation: a gradient boosting machine, 2001; Prokhorenkova et al., CatBoost: unbiased
+    boosting with categorical features, 2018.
 
     Args:
       lists: candidates of past requests; some were bought and some were not.
@@ -71,76 +87,65 @@ def fit_trees(lists: CandidateLists, config: TreesConfig, seed: int) -> tuple[Bo
     Returns:
       The first `config.first` trees, and those after them, maybe none: what both say, added up, is the answer.
     """
-    learner = HistGradientBoostingClassifier(
-        max_iter=config.count,
+    values = np.where(lists.features > _MISSING, lists.features, _MISSING)
+    if lists.labels.all() or not np.ptp(values, axis=0).any():
+        _LOG.warning("ranking: nothing tells the candidates apart that were bought: no trees")
+        tables = _no_trees(float(lists.labels.mean()))
+    else:
+        tables = tables_of(_learn(values, lists.labels, config, seed))
+        _LOG.info("ranking: %d trees of depth %d", config.count, config.depth)
+    *trees, start = tables
+    first = [each[: config.first] for each in trees]
+    rest = [each[config.first :] for each in trees]
+    return BoostedTrees([*first, start]), BoostedTrees([*rest, np.zeros_like(start)])
+
+
+def _learn(values: npt.NDArray[np.float32], labels: npt.NDArray[np.bool_], config: TreesConfig, seed: int) -> CatBoost:
+    from catboost import CatBoostClassifier  # a second that only a training should wait
+
+    learner = CatBoostClassifier(
+        iterations=config.count,
         learning_rate=config.learning_rate,
-        max_leaf_nodes=config.leaves,
-        min_samples_leaf=config.least_candidates,
-        l2_regularization=1.0,
-        early_stopping=False,
-        random_state=seed,
+        depth=config.depth,
+        boost_from_average=True,
+        random_seed=seed,
+        allow_writing_files=False,
+        verbose=False,
     )
-    learner.fit(np.where(lists.features > _MISSING, lists.features, _MISSING), lists.labels)
-    _LOG.info("ranking: %d trees of at most %d leaves", config.count, config.leaves)
-    tables = tables_of(learner)
-    return BoostedTrees(_part(tables, 0, config.first)), BoostedTrees(_part(tables, config.first, config.count))
+    return learner.fit(values, labels)
 
 
-def _part(tables: Sequence[npt.NDArray[Any]], begin: int, end: int) -> Arrays:
-    """Cuts some trees out of the tables of `tables_of`; only the first of all has the start of the sum."""
-    features, thresholds, paths, leaves, start = tables
-    width = paths.shape[1]
-    cells = slice(begin * width, end * width)
-    return [
-        features[cells],
-        thresholds[cells],
-        paths[begin:end],
-        leaves[:, cells],
-        start if begin == 0 else np.zeros_like(start),
-    ]
-
-
-def tables_of(learner: HistGradientBoostingClassifier) -> Arrays:
-    """Writes fitted trees down as `BoostedTrees` reads them: T trees of at most L leaves and L - 1 splits.
-
-    After its splits each tree has a condition that always holds, so S = L.
+def tables_of(learner: CatBoost) -> Arrays:
+    """Writes fitted trees down as `BoostedTrees` reads them: T trees of depth D at most.
 
     Args:
-      learner: of two classes, without categorical features, fitted to values none of which is NaN.
+      learner: of two classes, of numbers none of which is NaN.
 
     Returns:
-      The feature of each split, int32 [T x S]; its threshold, float32 [T x S, 1]; the path to each leaf, float32
-      [T, L, S]: 1 where the value must be above the threshold, -1 where not, 0 off the path, and last of all 1 less
-      how many must be above; the leaves' values, [1, T x L]; where the sum starts, a scalar.
+      The feature of each level's question, int32 [T, D]; its threshold, float32 [T, D]: the answer is yes where the
+      value is above; the leaves' values by the number that the answers make, the first level's the lowest digit,
+      float32 [T, 2^D]; where the sum starts, float32, a scalar.
     """
-    # scikit-learn has no public way to its trees; a test compares the answers with its own.
-    trees: list[npt.NDArray[np.void]] = [each[0].nodes for each in learner._predictors]
-    leaves = max(int(nodes["is_leaf"].sum()) for nodes in trees)
-    features = np.zeros((len(trees), leaves), np.int32)
-    thresholds = np.full((len(trees), leaves), -np.inf, np.float32)
-    paths = np.zeros((len(trees), leaves, leaves), np.float32)  # a leaf that is not there is never reached
-    values = np.zeros((len(trees), leaves), np.float32)
-    for tree, nodes in enumerate(trees):
-        split = leaf = 0
-        waiting: list[tuple[int, dict[int, float]]] = [(0, {})]
-        while waiting:
-            number, path = waiting.pop()
-            node = nodes[number]
-            if node["is_leaf"]:
-                paths[tree, leaf, list(path)] = list(path.values())
-                paths[tree, leaf, -1] = 1.0 - sum(side > 0 for side in path.values())
-                values[tree, leaf] = node["value"]
-                leaf += 1
-            else:
-                features[tree, split] = node["feature_idx"]
-                thresholds[tree, split] = _highest_below(float(node["num_threshold"]))
-                waiting += [(int(node["left"]), {**path, split: -1.0}), (int(node["right"]), {**path, split: 1.0})]
-                split += 1
-    start = np.float32(learner._baseline_prediction.item())
-    return [features.ravel(), thresholds.reshape(-1, 1), paths, values.reshape(1, -1), np.asarray(start)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "trees.json")
+        learner.save_model(str(path), format="json")
+        model = json.loads(path.read_bytes())
+    trees = model["oblivious_trees"]
+    depth = max(len(tree["splits"]) for tree in trees)
+    features = np.zeros((len(trees), depth), np.int32)
+    thresholds = np.full((len(trees), depth), np.inf, np.float32)  # nothing is above: the answer is no
+    leaves = np.zeros((len(trees), 2**depth), np.float32)
+    scale, (start,) = model["scale_and_bias"]
+    for number, tree in enumerate(trees):
+        levels = len(tree["splits"])
+        features[number, :levels] = [split["float_feature_index"] for split in tree["splits"]]
+        thresholds[number, :levels] = [split["border"] for split in tree["splits"]]
+        leaves[number, : 2**levels] = scale * np.array(tree["leaf_values"])
+    return [features, thresholds, leaves, np.asarray(start, np.float32)]
 
 
-def _highest_below(threshold: float) -> np.float32:
-    """Returns the highest float32 that is not above a threshold: no value of that type lies between the two."""
-    rounded = np.float32(threshold)
-    return np.nextafter(rounded, np.float32(-np.inf)) if float(rounded) > threshold else rounded
+def _no_trees(share: float) -> Arrays:
+    """Makes the tables of no tree: all candidates have the log-odds of a share that was bought."""
+    some = np.clip(share, 1e-3, 1.0 - 1e-3)
+    start = np.asarray(np.log(some / (1.0 - some)), np.float32)
+    return [np.zeros((0, 1), np.int32), np.zeros((0, 1), np.float32), np.zeros((0, 2), np.float32), start]
