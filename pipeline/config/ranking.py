@@ -21,11 +21,11 @@ class CandidatesConfig(Section):
 
 
 class TreesConfig(Section):
-    """Boosted regression trees beside the network: other mistakes, so that the mean of both is better than either."""
+    """Boosted regression trees beside the networks: other mistakes, so that the mean of both is better than either."""
 
-    count: int = pydantic.Field(250, ge=0, le=10_000, description="trees; 0 leaves the network alone")
+    count: int = pydantic.Field(250, ge=0, le=10_000, description="trees; 0 leaves the networks alone")
     first: int = pydantic.Field(
-        40, ge=1, description="of them, which read every candidate; the others read what the network reads"
+        40, ge=1, description="of them, which read every candidate; the others read what the networks read"
     )
     depth: int = pydantic.Field(6, ge=1, le=10, description="questions of one tree; twice the leaves with each more")
     learning_rate: float = pydantic.Field(0.1, gt=0, le=1)
@@ -57,7 +57,7 @@ class RankingConfig(Section):
     batch_requests: int = pydantic.Field(
         24, ge=1, description="requests in a training step, all their candidates with them"
     )
-    ensemble: int = pydantic.Field(1, ge=1, description="networks of other seeds, their scores averaged")
+    ensemble: int = pydantic.Field(2, ge=1, description="networks of other seeds, their scores averaged")
     depth: int = pydantic.Field(
         48,
         ge=1,

@@ -1,4 +1,4 @@
-"""Boosted regression trees beside the network: learnt by CatBoost, answered by the graph's own ops."""
+"""Boosted regression trees beside the networks: learnt by CatBoost, answered by the graph's own ops."""
 
 from __future__ import annotations
 
