@@ -32,8 +32,8 @@ encoder: {sequence_length: 16}
 model: {dimension: 16, hidden: [16]}
 training: {batch_size: 128, epochs: 2, event_weights: {click: 0.3, cart: 0.7, purchase: 1.0}}
 ranking:
-  {windows: 1, epochs: 1, ensemble: 1, embedding: 2, hidden: [8], history_length: 16, depth: 60,
-   trees: {count: 20, first: 5}} # all items are read anew, so that the best 20 are the same whatever k
+  {windows: 1, epochs: 1, ensemble: 1, embedding: 2, hidden: [8], history_length: 16,
+   trees: {count: 20, first: 5}}
 gate: {tolerance: 1.0}
 runner: {event_buckets: 2}
 """

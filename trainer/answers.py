@@ -91,7 +91,7 @@ class Answers(tf.Module):
         evidence, scores = self._look(request, towers), self._spoken_for(towers, inputs, silent)
         allowed = boosted(tf.where(may, scores, -np.inf), weights)
         rows = tf.sort(self._candidates(evidence, allowed, selection), axis=1)  # so equal ones keep their order
-        staged = None if evidence is None else self._staged(evidence, rows, selection.pool, silent, scores)
+        staged = None if evidence is None else self._staged(evidence, rows, silent, scores)
         found = pick(allowed, rows) if staged is None else boosted(staged, weights, rows)
         rows, found = selection.select(rows, found, vectors=self._index.vectors, path_of=self._filters.path_of)
         return self._named(*(rows, found) if known is None else _only(known, rows, found), reasons)
@@ -113,12 +113,10 @@ class Answers(tf.Module):
     def _look(self, request: Request | None, towers: tf.Tensor) -> Any:
         return None if request is None or self._stage is None else self._stage.look(request, towers)
 
-    def _staged(
-        self, evidence: Any, rows: tf.Tensor, count: tf.Tensor, silent: tf.Tensor | None, scores: tf.Tensor
-    ) -> tf.Tensor:
-        """Lets the stage score candidates [batch, C], of which `count` matter; of silent lines it knows nothing."""
+    def _staged(self, evidence: Any, rows: tf.Tensor, silent: tf.Tensor | None, scores: tf.Tensor) -> tf.Tensor:
+        """Lets the stage score candidates [batch, C], the best of which matter; of silent lines it knows nothing."""
         assert self._stage is not None  # who else has found evidence
-        found = _unless(silent, self._stage.scores(evidence, rows, count), pick(scores, rows))
+        found = _unless(silent, self._stage.scores(evidence, rows, best=True), pick(scores, rows))
         return tf.where(rows >= 0, found, -np.inf)
 
     def _named(self, rows: tf.Tensor, scores: tf.Tensor, reasons: Callable[[tf.Tensor], Tensors] | None) -> Tensors:

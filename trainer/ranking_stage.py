@@ -65,14 +65,14 @@ class RankingStage(Protocol):
           `count` of them, or all that are allowed. -1 pads, anywhere.
         """
 
-    def scores(self, evidence: Any, rows: tf.Tensor, count: tf.Tensor | None = None) -> tf.Tensor:
+    def scores(self, evidence: Any, rows: tf.Tensor, *, best: bool = False) -> tf.Tensor:
         """Scores items.
 
         Args:
           evidence: what `look` has found.
           rows: [batch, C] int64 catalogue rows; -1 pads.
-          count: how many of the best of each line matter, a scalar int32: items far from these may be scored more
-            roughly. None scores each item by itself, whatever stands beside it.
+          best: whether only the best of each line matter, so that items far from these may be scored more roughly.
+            Otherwise each item is scored by itself, whatever stands beside it.
 
         Returns:
           [batch, C] float32, larger for a better item, finite where `rows` is not -1; what it says of pads is not read.

@@ -61,8 +61,8 @@ class RankingConfig(Section):
     depth: int = pydantic.Field(
         48,
         ge=1,
-        description="candidates that networks and later trees read, the best by the first trees; "
-        "twice as many as asked for if more",
+        description="candidates that networks and later trees read, the best by the first trees, however many "
+        "are asked for",
     )
     trees: TreesConfig = TreesConfig()
     heads: tuple[Head, ...] = pydantic.Field(

@@ -29,9 +29,9 @@ class Reverse(tf.Module):
         values, rows = tf.math.top_k(allowed_scores, tf.minimum(2 * count, ITEMS))
         return tf.where(values > -np.inf, tf.cast(rows, tf.int64), -1)
 
-    def scores(self, evidence: tf.Tensor, rows: tf.Tensor, count: tf.Tensor | None = None) -> tf.Tensor:
+    def scores(self, evidence: tf.Tensor, rows: tf.Tensor, *, best: bool = False) -> tf.Tensor:
         """Scores against the towers."""
-        del count
+        del best
         return -tf.gather(evidence, tf.maximum(rows, 0), batch_dims=1)
 
 

@@ -20,12 +20,13 @@ from trainer.ranking.knowledge import Wares
 from trainer.ranking.stage import TwoStage
 from trainer.ranking.training import PastWindow, RankingTraining, price_levels
 
+DEPTH = 7  # candidates that the networks read
 TREES = {"count": 12, "first": 2, "depth": 2, "learning_rate": 0.3}
 RANKING = {
     "hidden": [8],
     "epochs": 2,
     "ensemble": 2,
-    "depth": 7,
+    "depth": DEPTH,
     "history_length": 9,
     "dropout": 0.0,
     "trees": TREES,
@@ -83,7 +84,7 @@ def served(served_shop: ServedShop, learned: TwoStage, tmp_path_factory: pytest.
     return ExportedModel(str(folder))
 
 
-def expected_scores(shop: ServedShop, stage: TwoStage, depth: int = ITEMS) -> np.ndarray:
+def expected_scores(shop: ServedShop, stage: TwoStage, depth: int = DEPTH) -> np.ndarray:
     """Scores by the path of the training, [cases, items]: every item is a candidate, the networks read the best."""
     lists = training_of(shop)._lists(PastWindow(cases_table(), towers_of(shop)))
     assert np.diff(lists.starts).tolist() == [ITEMS] * CUSTOMERS
@@ -116,26 +117,26 @@ def test_recommend_scores_as_the_training_does(
     assert np.std(expected, axis=1).min() > 0.01
 
 
-@pytest.mark.parametrize(("k", "depth"), [(3, 7), (7, 14)])
-def test_networks_read_the_best_by_the_trees(
-    k: int, depth: int, served_shop: ServedShop, learned: TwoStage, served: ExportedModel
+@pytest.mark.parametrize("k", [3, DEPTH, ITEMS - 1])
+def test_networks_read_the_same_best_by_the_trees_whatever_is_asked_for(
+    k: int, served_shop: ServedShop, learned: TwoStage, served: ExportedModel
 ) -> None:
-    expected = expected_scores(served_shop, learned, depth)
+    expected = expected_scores(served_shop, learned)
     answer = served.ask("recommend", {**asked(), "k": [k]})
     rows = np.array([[int(each[1:]) for each in line] for line in answer["item_ids"]])
     best = -np.sort(-expected, axis=1)[:, :k]
     np.testing.assert_allclose(answer["scores"], best, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(answer["scores"], np.take_along_axis(expected, rows, axis=1), rtol=1e-3, atol=1e-3)
-    whole = expected_scores(served_shop, learned)
+    whole = expected_scores(served_shop, learned, ITEMS)
     assert not np.allclose(-np.sort(-whole, axis=1)[:, :k], best, atol=1e-3)  # depth makes a difference here
 
 
-def test_rank_scores_as_recommend_does_whatever_stands_beside(
+def test_rank_reads_all_that_it_is_asked_about_whatever_stands_beside(
     served_shop: ServedShop, learned: TwoStage, served: ExportedModel
 ) -> None:
     candidates = ["i00040", "unknown", "i00003", "i00003"]
     scores = served.ask("rank", {**asked(), "candidate_item_ids": [candidates] * CUSTOMERS})["scores"]
-    expected = expected_scores(served_shop, learned)
+    expected = expected_scores(served_shop, learned, ITEMS)
     np.testing.assert_allclose(scores[:, [0, 2, 3]], expected[:, [40, 3, 3]], rtol=1e-3, atol=1e-3)
     assert (scores[:, 1] == -np.inf).all()
 

@@ -54,8 +54,8 @@ class TwoStage(tf.Module):
       networks: their log-odds are averaged. They have learned from the same lists, so they read the same bins.
       trees: the first of them and the rest, as `fit_trees` makes them. Their log-odds weigh as much as those of all
         networks; None goes without.
-      depth: candidates of a request that networks and later trees read where not all matter, the best by the first
-        trees.
+      depth: candidates of a request that networks and later trees read where only the best matter, the best by the
+        first trees.
 
     Raises:
       ValueError: if the networks read different bins.
@@ -90,7 +90,7 @@ class TwoStage(tf.Module):
         """Picks candidates; see `RankingStage.candidates`."""
         return self._lookout.candidates(evidence, allowed_scores, count)
 
-    def scores(self, evidence: Evidence, rows: tf.Tensor, count: tf.Tensor | None = None) -> tf.Tensor:
+    def scores(self, evidence: Evidence, rows: tf.Tensor, *, best: bool = False) -> tf.Tensor:
         """Scores candidates by the log-odds that they are bought; see `RankingStage.scores`."""
         # Lines have different numbers of candidates, and all that follows costs time by the candidate.
         places = tf.where(rows >= 0)
@@ -99,20 +99,22 @@ class TwoStage(tf.Module):
             odds = self._told(values)
         else:
             rough = self._trees[0](values)
-            odds = self._read(values, rough) if count is None else self._read_best(values, rough, places, rows, count)
+            odds = self._read_best(values, rough, places, rows) if best else self._read(values, rough)
         return tf.tensor_scatter_nd_update(tf.zeros(tf.shape(rows)), places, odds)
 
     def _read(self, values: tf.Tensor, rough: tf.Tensor) -> tf.Tensor:
         """What all say of features [features, n] of which the first trees say `rough`, [n]."""
         return (rough + self._trees[1](values) + self._told(values)) / 2
 
-    def _read_best(
-        self, values: tf.Tensor, rough: tf.Tensor, places: tf.Tensor, rows: tf.Tensor, count: tf.Tensor
-    ) -> tf.Tensor:
-        """The same for the best of each line by the first trees; the others stay below them, in these trees' order."""
+    def _read_best(self, values: tf.Tensor, rough: tf.Tensor, places: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+        """The same for the best of each line by the first trees; the others stay below them, in these trees' order.
+
+        How many are read does not depend on how many are asked for: of the same candidates, a longer answer begins
+        as a shorter one.
+        """
         lines = places[:, 0]
         table = tf.tensor_scatter_nd_update(tf.fill(tf.shape(rows), -np.float32(np.inf)), places, rough)
-        depth = tf.minimum(tf.maximum(self._depth, 2 * count), tf.shape(rows)[1])
+        depth = tf.minimum(self._depth, tf.shape(rows)[1])
         # The least of a line that is read, equal ones with it; minus infinity where all of the line are.
         least = tf.reduce_min(tf.math.top_k(table, depth, sorted=False).values, axis=1)
         read = tf.where(rough >= tf.gather(least, lines))[:, 0]
