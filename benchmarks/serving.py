@@ -28,7 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from benchmarks import served_models, serving_rivals, serving_swaps
 from benchmarks.served_processes import Served, aisle
 from benchmarks.serving_load import Load, measure, write_requests
-from benchmarks.serving_overhead import measure_overhead
+from benchmarks.serving_overhead import overhead_from_h2load, overhead_from_python
 from benchmarks.serving_table import Measured
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,12 +83,19 @@ def median(rounds: Sequence[Load]) -> Load:
 
 def overhead(bench: Bench) -> list[Measured]:
     """Measures what a call costs beyond the run of its graph."""
+    model, requests = bench.half() / "1", write_requests(bench.folder / "half.calls", [served_models.half_request()])
     with aisle(bench.half(), "--model-name", served_models.HALF) as server:
-        rounds = [measure_overhead(server.grpc, bench.half() / "1") for _ in range(bench.rounds)]
-    p50, p99 = (statistics.median(each[place] for each in rounds) for place in (0, 1))
+        clients: dict[str, Callable[[], tuple[float, float]]] = {
+            "h2load": lambda: overhead_from_h2load(
+                lambda: measure(server.grpc, requests, clients=1, seconds=bench.seconds), model
+            ),
+            "Python": lambda: overhead_from_python(server.grpc, model),
+        }
+        rounds = {name: [ask() for _ in range(bench.rounds)] for name, ask in clients.items()}
     return [
-        Measured("a call beyond its graph, p50", p50, "ms", most=0.6),
-        Measured("a call beyond its graph, p99", p99, "ms", most=2.0),
+        Measured(f"a call from {name} beyond its graph, {what}", statistics.median(column), "ms", most=most)
+        for name, found in rounds.items()
+        for what, most, column in zip(("p50", "p99"), (0.6, 2.0), zip(*found, strict=True), strict=True)
     ]
 
 

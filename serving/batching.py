@@ -219,7 +219,8 @@ class Batcher:
         else:
             self._run_together(lane, calls, rows, filled)
         self._observe_batch(lane.model, name, filled)
-        lane.pace.note(filled, time.monotonic() - started_s)
+        if all(call.error is None for call in calls):  # what is refused ends early, and tells nothing of the others
+            lane.pace.note(filled, time.monotonic() - started_s)
 
     def _run_together(self, lane: _Lane, calls: Sequence[_Waiting], rows: Sequence[int], filled: int) -> None:
         ends = [call.deadline_s for call in calls]

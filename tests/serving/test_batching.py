@@ -1,5 +1,6 @@
 """Calls that run together answer as calls that run alone."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -300,6 +301,48 @@ def test_a_slow_moment_is_forgotten() -> None:
         runs += 1
         assert runs < 500
     assert runs > 100  # not before others have run
+
+
+def test_a_slow_moment_of_single_rows_is_forgotten_too() -> None:
+    pace, limits = Pace(64), []
+    for _ in range(12):
+        pace.note(1, 10.0)
+    for _ in range(2000):
+        limits.append(pace.limit)
+        pace.note(pace.limit, pace.limit * (1.0 if pace.limit < 4 else 1.3))
+    assert np.mean(np.equal(limits[1000:], 2)) > 0.8
+
+
+def test_calls_of_several_rows_may_be_all_that_come() -> None:
+    pace = Pace(64)
+    for _ in range(100):
+        pace.note(max(2, pace.limit), 8.0 + max(2, pace.limit))
+    assert pace.limit == 64
+
+
+def test_a_pace_may_be_asked_while_others_note() -> None:
+    pace, asked = Pace(64), []
+
+    def note(rows: int) -> None:
+        for _ in range(3000):
+            pace.note(rows, float(rows))
+            asked.append(pace.limit)
+
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(note, rows) for rows in (1, 2, 4, 8)]:
+            future.result(timeout=60)
+    assert len(asked) == 12_000
+    assert pace._runs == 12_000
+
+
+def test_refused_calls_say_nothing_of_what_answered_ones_cost(shop: Predictor) -> None:
+    watched = Watched()
+    user = texts(["u"])[0]
+    for k in (0, 2, 0):
+        with contextlib.nullcontext() if k else pytest.raises(ServingError):
+            watched.ask(shop, "recommend", {"user_id": user, "k": np.array([k], np.int32)})
+    ((_, pace),) = filter(None, watched.batcher._lanes[shop].values())
+    assert pace._runs == 1
 
 
 def test_a_new_predictor_learns_anew(half: Predictor, tmp_path: Path) -> None:

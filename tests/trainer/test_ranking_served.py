@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import tensorflow as tf
-from ranked_shop import END, TYPES, interactions_of
+from ranked_shop import END, TYPES, interactions_of, random_histories, request_of, tower_scores
 from served_shop import ServedShop, served_config
 from shop_tables import CASE_SCHEMA, DAY, case
 
@@ -168,6 +168,53 @@ def test_the_same_seed_learns_the_same_weights(served_shop: ServedShop, learned:
     assert len(again._weights) == len(learned._weights) > 10
     for one, other in zip(again._weights, learned._weights, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy())
+    for few, others in zip(again._trees, learned._trees, strict=True):
+        for one, other in zip(few.symmetric, others.symmetric, strict=True):
+            np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def some_candidates() -> tf.Tensor:
+    """Candidates of seven lines: none, one, some, and more than the networks read; pads anywhere."""
+    generator = np.random.default_rng(11)
+    lines = [
+        generator.permutation(np.where(np.arange(ITEMS) < count, generator.permutation(ITEMS), -1))
+        for count in (0, 1, DEPTH - 1, DEPTH, DEPTH + 1, 30, ITEMS)
+    ]
+    return tf.constant(np.stack(lines), tf.int64)
+
+
+def test_lines_of_any_length_have_their_best_read(learned: TwoStage) -> None:
+    request, rows = request_of(random_histories(1)), some_candidates()
+    evidence = learned.look(request, tower_scores(request, ITEMS))
+    whole, best = learned.scores(evidence, rows).numpy(), learned.scores(evidence, rows, best=True).numpy()
+    places = tf.where(rows >= 0)
+    rough = learned._trees[0](learned._lookout.features(evidence, places, rows)).numpy()
+    for line in range(len(rows)):
+        own = places[:, 0].numpy() == line
+        columns = places[:, 1].numpy()[own]
+        order = columns[np.argsort(-rough[own], kind="stable")]
+        least = np.sort(rough[own])[-DEPTH:][:1]
+        read = columns[rough[own] >= least] if len(columns) else columns
+        assert len(read) >= min(DEPTH, len(columns))
+        np.testing.assert_allclose(best[line, read], whole[line, read], rtol=1e-5, atol=1e-5)
+        rest = order[len(read) :]
+        assert (np.diff(best[line, rest]) <= 0).all()
+        assert (best[line, rest] <= best[line, read].min(initial=np.inf)).all()
+
+
+def test_without_trees_the_networks_say_all(served_shop: ServedShop) -> None:
+    config = served_config(ranking={**RANKING, "trees": {"count": 0}})
+    stage = training_of(served_shop, config).learn([PastWindow(cases_table(), towers_of(served_shop))], END)
+    assert stage is not None
+    assert stage._trees is None
+    request, rows = request_of(random_histories(1)), some_candidates()
+    evidence = stage.look(request, tower_scores(request, ITEMS))
+    places = tf.where(rows >= 0)
+    told = stage._told(stage._lookout.features(evidence, places, rows)).numpy()
+    for best in (False, True):
+        scores = stage.scores(evidence, rows, best=best).numpy()
+        np.testing.assert_allclose(scores[tuple(places.numpy().T)], told, rtol=1e-6)
+    assert np.std(told) > 0.01
 
 
 def test_without_a_window_or_without_a_hit_there_is_no_stage(

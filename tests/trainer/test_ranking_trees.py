@@ -79,7 +79,14 @@ def test_the_first_trees_and_the_rest_say_together_what_all_say(first: int) -> N
     np.testing.assert_array_equal(few(asked), fewer(asked))
 
 
-@pytest.mark.parametrize(("values", "bought", "odds"), [(np.ones((30, 5)), 6, 6 / 24), (np.eye(30), 30, 999.0)])
+@pytest.mark.parametrize(
+    ("values", "bought", "odds"),
+    [
+        (np.ones((30, 5)), 6, 6 / 24),
+        (np.eye(30), 30, 999.0),
+        (np.where(np.arange(30)[:, np.newaxis] % 2, np.inf, np.nan), 6, 6 / 24),
+    ],
+)
 def test_where_nothing_can_be_told_apart_trees_answer_the_base_rate(
     values: np.ndarray, bought: int, odds: float
 ) -> None:

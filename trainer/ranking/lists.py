@@ -1,4 +1,4 @@
-"""What the network learns from: the candidates of past requests, and which of them were bought."""
+"""What networks and trees learn from: the candidates of past requests, and which of them were bought."""
 
 from __future__ import annotations
 

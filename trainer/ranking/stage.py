@@ -19,7 +19,7 @@ from trainer.ranking_stage import Request
 
 
 class Lookout(tf.Module):
-    """Finds candidates and describes them: all of the stage but what the networks say.
+    """Finds candidates and describes them: all of the stage but what networks and trees say.
 
     Args:
       knowledge: of the shop at a moment.
@@ -107,7 +107,7 @@ class TwoStage(tf.Module):
         return (rough + self._trees[1](values) + self._told(values)) / 2
 
     def _read_best(self, values: tf.Tensor, rough: tf.Tensor, places: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-        """The same for the best of each line by the first trees; the others stay below them, in these trees' order.
+        """The same for the best of each line by the first trees; the others stay no higher, in their order by these.
 
         How many are read does not depend on how many are asked for: of the same candidates, a longer answer begins
         as a shorter one.
@@ -120,7 +120,8 @@ class TwoStage(tf.Module):
         read = tf.where(rough >= tf.gather(least, lines))[:, 0]
         odds = self._read(tf.gather(values, read, axis=1), tf.gather(rough, read))
         lowest = tf.math.unsorted_segment_min(odds, tf.gather(lines, read), tf.shape(rows)[0])
-        return tf.tensor_scatter_nd_update(rough + tf.gather(lowest - least, lines), read[:, tf.newaxis], odds)
+        below = tf.gather(lowest, lines) + (rough - tf.gather(least, lines))
+        return tf.tensor_scatter_nd_update(below, read[:, tf.newaxis], odds)
 
     def _told(self, values: tf.Tensor) -> tf.Tensor:
         """What the networks say, features in rows: [features, n] to [n]."""

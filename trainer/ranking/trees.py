@@ -131,15 +131,17 @@ def tables_of(learner: CatBoost) -> Arrays:
         learner.save_model(str(path), format="json")
         model = json.loads(path.read_bytes())
     trees = model["oblivious_trees"]
-    depth = max(len(tree["splits"]) for tree in trees)
+    # A tree without a question has null for them.
+    splits = [tree["splits"] or [] for tree in trees]
+    depth = max(map(len, splits))
     features = np.zeros((len(trees), depth), np.int32)
     thresholds = np.full((len(trees), depth), np.inf, np.float32)  # nothing is above: the answer is no
     leaves = np.zeros((len(trees), 2**depth), np.float32)
     scale, (start,) = model["scale_and_bias"]
-    for number, tree in enumerate(trees):
-        levels = len(tree["splits"])
-        features[number, :levels] = [split["float_feature_index"] for split in tree["splits"]]
-        thresholds[number, :levels] = [split["border"] for split in tree["splits"]]
+    for number, (tree, asked) in enumerate(zip(trees, splits, strict=True)):
+        levels = len(asked)
+        features[number, :levels] = [split["float_feature_index"] for split in asked]
+        thresholds[number, :levels] = [split["border"] for split in asked]
         leaves[number, : 2**levels] = scale * np.array(tree["leaf_values"])
     return [features, thresholds, leaves, np.asarray(start, np.float32)]
 
