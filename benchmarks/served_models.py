@@ -26,6 +26,7 @@ from trainer.rules.fallback import Popularity
 from trainer.signatures import build_signatures
 
 HALF = "half_plus_two"
+HALF_INPUTS = {"x": np.array([1.0, 2.0, 5.0], np.float32)}  # of the call that it is asked
 _DIMENSION, _HISTORY = 64, 20
 
 
@@ -105,7 +106,7 @@ def save_catalogue(folder: Path, items: int, dimension: int = _DIMENSION) -> Non
 
 def half_request() -> bytes:
     """Returns a call of half_plus_two, serialised."""
-    return _request(HALF, "", {"x": np.array([1.0, 2.0, 5.0], np.float32)})
+    return _request(HALF, "", HALF_INPUTS)
 
 
 def catalogue_requests(model: str, items: int, count: int = 200) -> list[bytes]:

@@ -69,6 +69,10 @@ class Bench:
             served_models.save_half(base / "1")
         return base
 
+    def half_calls(self) -> Path:
+        """Returns the file of the one call that half_plus_two is asked."""
+        return write_requests(self.folder / "half.calls", [served_models.half_request()])
+
 
 def median(rounds: Sequence[Load]) -> Load:
     """Takes the median of each number; failures add up."""
@@ -83,7 +87,7 @@ def median(rounds: Sequence[Load]) -> Load:
 
 def overhead(bench: Bench) -> list[Measured]:
     """Measures what a call costs beyond the run of its graph."""
-    model, requests = bench.half() / "1", write_requests(bench.folder / "half.calls", [served_models.half_request()])
+    model, requests = bench.half() / "1", bench.half_calls()
     with aisle(bench.half(), "--model-name", served_models.HALF) as server:
         clients: dict[str, Callable[[], tuple[float, float]]] = {
             "h2load": lambda: overhead_from_h2load(
@@ -101,7 +105,7 @@ def overhead(bench: Bench) -> list[Measured]:
 
 def half(bench: Bench) -> list[Measured]:
     """Measures how many calls of the smallest model are answered."""
-    requests = write_requests(bench.folder / "half.calls", [served_models.half_request()])
+    requests = bench.half_calls()
     found = []
     for clients, workers, least in ((1, 1, 1500.0), (8, 2, 3000.0)):
         with aisle(bench.half(), "--model-name", served_models.HALF, "--workers", str(workers)) as server:

@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 
-from benchmarks.served_models import half_request
+from benchmarks.served_models import HALF_INPUTS, half_request
 from benchmarks.serving_load import METHOD, Load
 from serving.predictor import Predictor
 
@@ -72,5 +72,5 @@ def overhead_from_h2load(load: Callable[[], Load], folder: Path) -> tuple[float,
 
 
 def _bare(predictor: Predictor) -> Callable[[], object]:
-    signature, inputs = predictor.signature(""), {"x": np.array([1.0, 2.0, 5.0], np.float32)}
-    return lambda: predictor.predict(signature, inputs)
+    signature = predictor.signature("")
+    return lambda: predictor.predict(signature, HALF_INPUTS)

@@ -36,9 +36,8 @@ def measure_rivals(folder: Path, half: Path, run: Path | None, rounds: int, seco
       rounds: of each.
       seconds: of a round.
     """
-    call = {"x": np.array([1.0, 2.0, 5.0], np.float32)}
     shops: list[tuple[str, Path, str, list[Mapping[str, Any]], list[bytes]]] = [
-        (served_models.HALF, half, "serving_default", [call], [served_models.half_request()])
+        (served_models.HALF, half, "serving_default", [served_models.HALF_INPUTS], [served_models.half_request()])
     ]
     if run is not None:
         base, inputs = base_path(run), served_models.shop_inputs(run / "histories.parquet")
